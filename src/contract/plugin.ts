@@ -1,0 +1,101 @@
+import type { ErrorCode } from "./errors.ts";
+import type { Call } from "./policy.ts";
+import type { Surface, Usage } from "./types.ts";
+
+/** A route that clients of a dialect call. */
+export interface DialectRoute {
+  readonly method: "GET" | "POST";
+  /** Hono pattern, e.g. `/v1/models/:model{.+}`. */
+  readonly path: string;
+  readonly surface: Surface;
+}
+
+/** One wire protocol: reads what passes, shapes what we say ourselves. */
+export interface Dialect {
+  readonly name: string;
+  readonly routes: readonly DialectRoute[];
+  /** Whether a request on a path that dialects share is one of ours; asked in order of names. */
+  recognises(header: (name: string) => string | null): boolean;
+  /** Top-level keys of a body whose values are facts. */
+  readonly factKeys: readonly string[];
+  /**
+   * Reads a call from the facts of its body.
+   * @param fact value of a fact key: decoded scalar, undefined when absent, "nested" for object or array
+   * @returns the call without its size, or a sentence that says what is wrong and how to mend it
+   */
+  readCall(fact: (key: string) => FactValue): Omit<Call, "bodyBytes"> | string;
+  /** Body of an error, as the vendor's own API shapes it. */
+  error(problem: Problem): string;
+  /** Bytes to append to a running stream so that no client takes it for complete. */
+  streamError(problem: Problem): string;
+  /** Usage of a whole JSON reply; undefined when it reports none. */
+  readUsage(reply: Uint8Array): Usage | undefined;
+  /** A reader for one streamed reply. */
+  readStream(): StreamReader;
+  /** Body of the model list. */
+  listModels(models: readonly ModelEntry[]): string;
+  /** Body of one model. */
+  oneModel(model: ModelEntry): string;
+}
+
+export type FactValue = string | number | boolean | null | undefined | "nested";
+
+/** Watches a stream go by, at any byte split; keeps at most one unfinished line. */
+export interface StreamReader {
+  push(chunk: Uint8Array): void;
+  /** Call once, after the last chunk. */
+  end(): "complete" | "truncated" | "error";
+  /** What the provider has reported so far. */
+  readonly usage: Usage | undefined;
+}
+
+/** What goes wrong, for a dialect to word. */
+export interface Problem {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly message: string;
+  readonly requestId: string;
+}
+
+/** A model that clients may name. */
+export interface ModelEntry {
+  readonly id: string;
+  readonly provider: string;
+  /** Seconds since the epoch; 0 when unknown. */
+  readonly created: number;
+}
+
+/** A kind of provider: where it is, what it speaks, how a credential is attached. */
+export interface Provider {
+  /** Value of `providers.<name>.protocol`. */
+  readonly protocol: string;
+  /** One sentence for docs. */
+  readonly summary: string;
+  /** Dialects it speaks, its own first. */
+  readonly dialects: readonly string[];
+  /** Undefined: `base_url` is required. */
+  readonly baseUrl: string | undefined;
+  /** Path segment added when `base_url` has no version, e.g. `v1`. */
+  readonly version: string;
+  /** Whether an attempt without a credential makes sense. */
+  readonly credential: "required" | "optional" | "none";
+  /** Path below the version for a surface and model, with its leading slash. */
+  path(surface: Surface, model: string): string;
+  /** Sets the headers that carry the credential. */
+  authorize(headers: Record<string, string>, secret: string): void;
+  /** Headers that a request needs even if the client did not send them. */
+  readonly defaultHeaders: Readonly<Record<string, string>>;
+  /** Model ids in the body of the provider's own list. */
+  readModels(list: unknown): readonly string[];
+  /** Answers in process instead of upstream. */
+  answer?(request: LocalRequest): Response | Promise<Response>;
+}
+
+/** What a provider in process is asked. */
+export interface LocalRequest {
+  readonly dialect: string;
+  readonly model: string;
+  readonly stream: boolean;
+  readonly body: Uint8Array;
+  readonly signal: AbortSignal;
+}

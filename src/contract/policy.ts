@@ -1,0 +1,216 @@
+import type { GenericSchema, InferInput, InferOutput } from "valibot";
+import type { ErrorCode } from "./errors.ts";
+import type { Clock, Logger, Surface, Usage } from "./types.ts";
+
+/** The stages of the straight way, top-down; a response walks them back, bottom-up. */
+export const stages = [
+  "observe",
+  "edge",
+  "identity",
+  "admit",
+  "spend",
+  "guard",
+  "credential",
+] as const;
+export type Stage = (typeof stages)[number];
+
+/** One security concern: what it claims of the configuration, where it stands in line, its hooks. */
+export interface Policy<S extends GenericSchema = GenericSchema> {
+  /** File name and label in log, metric and audit, kebab-case. */
+  readonly name: string;
+  /** One sentence for the plan and the README. */
+  readonly summary: string;
+  readonly stage: Stage;
+  /** What a throw, a deadline or a non-verdict does: 503, or go on (only without a gate hook). */
+  readonly onFault: "closed" | "open";
+  readonly covers: Coverage;
+  /** Without it the house is open: shadow and off are start-up errors. */
+  readonly required?: boolean;
+  readonly config: Claims<S>;
+  /** Builds the hooks of one generation; undefined: not enabled by this configuration. */
+  create(
+    config: InferOutput<S>,
+    host: PolicyHost,
+  ): Hooks | undefined | Promise<Hooks | undefined>;
+}
+
+/** The keys of the configuration that one owner reads, and how they are checked. */
+export interface Claims<S extends GenericSchema = GenericSchema> {
+  /** Local name to YAML path; `*` stands for each child of a map, or of a list by its `id`. */
+  readonly keys: { readonly [K in keyof InferInput<S>]-?: string };
+  /** A strict object schema over the local names. */
+  readonly schema: S;
+}
+
+/** Surfaces that a policy can see, and whether it can see a streamed reply. */
+export interface Coverage {
+  readonly surfaces: "all" | readonly Surface[];
+  readonly streams: boolean;
+}
+
+/** Hooks walk all stages in order; each may answer at once or by a promise. */
+export interface Hooks {
+  /** Headers only, before the body is read. */
+  request?(x: Exchange): Verdict | Promise<Verdict>;
+  /** Facts of the body; nothing has been sent yet. */
+  call?(x: Exchange, call: Call): Verdict | Promise<Verdict>;
+  /** Once per upstream attempt; `"skip"` tries the next candidate. */
+  attempt?(x: Exchange, attempt: Attempt): AttemptVerdict | Promise<AttemptVerdict>;
+  /** Exactly once for each attempt that was admitted. */
+  attemptEnd?(x: Exchange, attempt: Attempt, result: AttemptResult): void;
+  /** Bottom-up, before the first byte goes out; also on denials and errors. */
+  response?(x: Exchange, head: ResponseHead): Verdict | Promise<Verdict>;
+  /** Bottom-up, exactly once, whatever happened. */
+  finish?(x: Exchange, outcome: Outcome): void;
+  /** What another policy or the core told by `host.emit`. */
+  event?(event: SecurityEvent): void;
+  /** After the last exchange of its generation. */
+  dispose?(): void | Promise<void>;
+}
+
+/** Plain data, so that it survives being bundled twice. */
+export type Verdict = "pass" | Deny | { readonly edit: Edit };
+export type AttemptVerdict = "pass" | "skip" | Deny;
+
+/** A refusal: the code decides status and wording, the client's dialect its shape. */
+export interface Deny {
+  readonly deny: ErrorCode;
+  /** Replaces the table's sentence; must say how to mend it and hold no secret. */
+  readonly message?: string;
+  /** Whole seconds, at least 1. */
+  readonly retryAfterSeconds?: number;
+}
+
+/** Changes are told, not made: the core applies them. */
+export interface Edit {
+  /** Only from stage `identity`, in `request`. */
+  readonly principal?: Principal;
+  /** Only from `response`: value to set, or null to remove. */
+  readonly headers?: Readonly<Record<string, string | null>>;
+}
+
+/** Who is calling. */
+export interface Principal {
+  /** Id of the client key, safe to log. */
+  readonly keyId: string;
+  readonly userId: string;
+}
+
+/** One request, read-only; the same object in every hook. */
+export interface Exchange {
+  readonly id: string;
+  readonly surface: Surface;
+  readonly dialect: string;
+  readonly method: string;
+  /** Without query. */
+  readonly path: string;
+  /** The true client address, canonical. */
+  readonly ip: string;
+  /** Monotonic milliseconds. */
+  readonly startedAtMs: number;
+  readonly principal: Principal | undefined;
+  header(name: string): string | null;
+  /** First value of a query parameter, decoded. */
+  query(name: string): string | null;
+}
+
+/** What the body says, known without parsing the whole. */
+export interface Call {
+  readonly model: string;
+  readonly stream: boolean;
+  /** Upper bound of output tokens that the client asked for. */
+  readonly maxTokens: number | undefined;
+  readonly bodyBytes: number;
+}
+
+/** One try at one provider with one credential. */
+export interface Attempt {
+  /** From 0. */
+  readonly index: number;
+  readonly provider: string;
+  readonly credentialId: string;
+  /** The name the provider knows it by. */
+  readonly model: string;
+}
+
+export interface AttemptResult {
+  readonly kind: "ok" | "refused" | "failed" | "timeout" | "aborted";
+  /** Status of the provider's answer; 0 when none came. */
+  readonly status: number;
+  readonly usage: Usage | undefined;
+  /** Bytes of the reply that were passed on. */
+  readonly bytes: number;
+}
+
+export interface ResponseHead {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly stream: boolean;
+  /** Set on a refusal. */
+  readonly code: ErrorCode | undefined;
+}
+
+export interface Outcome {
+  readonly kind: "success" | "denied" | "fault" | "upstream_error" | "client_abort" | "aborted";
+  readonly status: number;
+  readonly code: ErrorCode | undefined;
+  /** The policy that denied or failed. */
+  readonly policy: string | undefined;
+  readonly provider: string | undefined;
+  readonly model: string | undefined;
+  readonly usage: Usage | undefined;
+  readonly bytes: number;
+  readonly durationMs: number;
+}
+
+/** What audit and metrics hear; never a secret, never a prompt. */
+export interface SecurityEvent {
+  readonly type:
+    | "auth_success"
+    | "auth_failure"
+    | "token_refresh"
+    | "config_change"
+    | "provider_request"
+    | "security_violation"
+    | "suspicious_activity";
+  readonly result: string;
+  readonly provider?: string;
+  readonly userId?: string;
+  readonly ip?: string;
+  readonly requestId?: string;
+  readonly details?: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What the house lends to a policy. */
+export interface PolicyHost {
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** What of the rest of the configuration a policy may know. */
+  readonly facts: HostFacts;
+  readonly live: LiveRegistry;
+  emit(event: SecurityEvent): void;
+  /** State that outlives a reload, by policy name and key. */
+  keep<T>(key: string, make: () => T): T;
+}
+
+export interface HostFacts {
+  /** Directory of credentials and generated keys. */
+  readonly authDir: string;
+  /** Host the main listener is bound to. */
+  readonly listenHost: string;
+  readonly listenPort: number;
+  /** False in `check` and `policies plan`: create nothing on disk. */
+  readonly serving: boolean;
+}
+
+/** Running exchanges of all generations. */
+export interface LiveRegistry {
+  readonly size: number;
+  /** Ends matching exchanges with an error in their dialect; returns how many. */
+  abort(match: (x: Exchange) => boolean, code: ErrorCode): number;
+}
+
+/** Gives a policy its types; returns it unchanged. */
+export function definePolicy<const S extends GenericSchema>(policy: Policy<S>): Policy<S> {
+  return policy;
+}

@@ -1,0 +1,29 @@
+/** What a route is for, seen by policies; also their unit of coverage. */
+export const surfaces = ["chat", "messages", "models"] as const;
+export type Surface = (typeof surfaces)[number];
+
+/** Tokens of one reply as the provider counts them. */
+export interface Usage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  /** Read from the provider's prompt cache; part of `inputTokens` or beside it, as its dialect says. */
+  readonly cachedTokens: number;
+  readonly reasoningTokens: number;
+}
+
+/** The only clock: tests turn it by hand. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Milliseconds that never step back. */
+  mono(): number;
+}
+
+/** Operational log; fields whose names or values look like secrets are masked. */
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+export type LogFields = Readonly<Record<string, unknown>>;
