@@ -20,6 +20,7 @@ export type ErrorCode =
   | "revoked"
   | "no_credential"
   | "all_skipped"
+  | "client_stalled"
   | "upstream_unreachable"
   | "upstream_refused_credential"
   | "upstream_bad_answer"

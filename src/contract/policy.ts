@@ -189,6 +189,8 @@ export interface PolicyHost {
   readonly facts: HostFacts;
   readonly live: LiveRegistry;
   emit(event: SecurityEvent): void;
+  /** Shows something made at first start: the secret goes to a terminal only, the path anywhere. */
+  announce(made: { title: string; path: string; secret: string | undefined }): void;
   /** State that outlives a reload, by policy name and key. */
   keep<T>(key: string, make: () => T): T;
 }

@@ -1,6 +1,7 @@
-/** What a route is for, seen by policies; also their unit of coverage. */
+/** What a route is for: the unit of a policy's coverage. */
 export const surfaces = ["chat", "messages", "models"] as const;
-export type Surface = (typeof surfaces)[number];
+/** `other`: a path that is not on the map; policies see it, and it is refused. */
+export type Surface = (typeof surfaces)[number] | "other";
 
 /** Tokens of one reply as the provider counts them. */
 export interface Usage {
@@ -25,5 +26,7 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
+  /** The same log under another name. */
+  child(name: string): Logger;
 }
 export type LogFields = Readonly<Record<string, unknown>>;

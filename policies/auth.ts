@@ -1,0 +1,193 @@
+/**
+ * Refuses every request without a valid client key. It can't stop a stolen key before it is
+ * removed or expires. A fault refuses the request; without it the house would be open.
+ */
+import { Buffer } from "node:buffer";
+import { createHash, timingSafeEqual } from "node:crypto";
+import * as v from "valibot";
+import {
+  type Attempt,
+  type AttemptVerdict,
+  type Call,
+  definePolicy,
+  type Deny,
+  type Exchange,
+  type PolicyHost,
+  type Principal,
+  type Verdict,
+} from "../src/contract/policy.ts";
+import { clientKeyFile } from "../src/kit/client-key-file.ts";
+import { isSampleKey } from "../src/kit/client-key.ts";
+import { FailureLedger } from "../src/kit/failure-ledger.ts";
+import { doc, secret } from "../src/kit/schema.ts";
+import type { Secret } from "../src/kit/secret.ts";
+
+const names = v.array(v.pipe(v.string(), v.nonEmpty()));
+const keySchema = v.pipe(
+  v.strictObject({
+    id: v.pipe(v.string(), v.regex(/^[\w.@-]{1,64}$/, "use letters, digits and . _ @ -")),
+    user_id: v.optional(v.pipe(v.string(), v.nonEmpty(), v.maxLength(256))),
+    key: v.optional(v.pipe(secret(), v.check(isGoodKey, "is a sample, or too easy to guess"))),
+    key_sha256: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-fA-F]{64}$/, "use 64 hex digits"))),
+    expires: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+    models: v.optional(names),
+    providers: v.optional(names),
+  }),
+  v.check((k) => (k.key === undefined) !== (k.key_sha256 === undefined), "needs key or key_sha256"),
+);
+
+const schema = v.strictObject({
+  keys: v.optional(
+    v.pipe(
+      v.array(keySchema),
+      v.check((keys) => new Set(keys.map((k) => k.id)).size === keys.length, "ids must differ"),
+      doc("Who may use the proxy; none: one key is generated into auth.dir.", {
+        example: [{ id: "alice", user_id: "alice@example.com", key: "${ALICE_KEY}" }],
+      }),
+    ),
+    [],
+  ),
+  allowQueryKey: v.optional(
+    v.pipe(v.boolean(), doc("Also accept the key as ?key=; it never reaches a log.")),
+    false,
+  ),
+});
+
+/** A key as it is kept: its digest, and what it may do. */
+interface Grant {
+  readonly digest: Buffer;
+  readonly principal: Principal;
+  readonly expiresMs: number;
+  readonly models: ReadonlySet<string> | undefined;
+  readonly providers: ReadonlySet<string> | undefined;
+}
+
+export const policy = definePolicy({
+  name: "auth",
+  summary: "Every request needs a valid client key.",
+  stage: "identity",
+  onFault: "closed",
+  covers: { surfaces: "all", streams: true },
+  required: true,
+  config: {
+    schema,
+    keys: { keys: "auth.api_keys", allowQueryKey: "auth.allow_query_key" },
+  },
+  create(config, host) {
+    const grants = toGrants(config.keys, host);
+    const failures = host.keep("failures", () => new FailureLedger(host.clock));
+    const byPrincipal = new Map([...grants.values()].map((g) => [g.principal, g]));
+    const grantOf = (x: Exchange): Grant | undefined =>
+      x.principal && byPrincipal.get(x.principal);
+    return {
+      request: (x) => identify(x, grants, failures, host, config.allowQueryKey),
+      call(x: Exchange, call: Call): Verdict {
+        const models = grantOf(x)?.models;
+        if (models === undefined || models.has(call.model)) return "pass";
+        return { deny: "not_allowed", message: "This client key may not use that model." };
+      },
+      attempt(x: Exchange, attempt: Attempt): AttemptVerdict {
+        const providers = grantOf(x)?.providers;
+        return providers === undefined || providers.has(attempt.provider) ? "pass" : "skip";
+      },
+    };
+  },
+});
+
+function isGoodKey(key: Secret): boolean {
+  return !isSampleKey(key.expose());
+}
+
+function toGrants(
+  keys: v.InferOutput<typeof schema>["keys"],
+  host: PolicyHost,
+): ReadonlyMap<string, Grant> {
+  const grants = new Map<string, Grant>();
+  for (const entry of keys) {
+    const digest =
+      entry.key === undefined
+        ? Buffer.from(entry.key_sha256 ?? "", "hex")
+        : sha256(entry.key.expose());
+    grants.set(digest.toString("latin1"), {
+      digest,
+      principal: { keyId: entry.id, userId: entry.user_id ?? entry.id },
+      expiresMs: entry.expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(entry.expires),
+      models: entry.models && new Set(entry.models),
+      providers: entry.providers && new Set(entry.providers),
+    });
+  }
+  if (keys.length > 0) return grants;
+  const made = clientKeyFile(host.facts.authDir, host.facts.serving);
+  if (made === undefined) return grants;
+  host.announce({
+    title: "client key",
+    path: made.path,
+    secret: made.isNew ? made.key.expose() : undefined,
+  });
+  const digest = sha256(made.key.expose());
+  const principal = { keyId: "generated", userId: "generated" };
+  grants.set(digest.toString("latin1"), {
+    digest,
+    principal,
+    expiresMs: Number.POSITIVE_INFINITY,
+    models: undefined,
+    providers: undefined,
+  });
+  return grants;
+}
+
+function identify(
+  x: Exchange,
+  grants: ReadonlyMap<string, Grant>,
+  failures: FailureLedger,
+  host: PolicyHost,
+  allowQueryKey: boolean,
+): Verdict {
+  const sent = findKey(x, allowQueryKey);
+  if (sent === undefined) return refuse(x, failures, host, "missing");
+  const digest = sha256(sent);
+  const grant = grants.get(digest.toString("latin1"));
+  // The map is keyed by a digest of 256 bits; the comparison keeps the last step constant in time.
+  if (grant === undefined || !timingSafeEqual(grant.digest, digest)) {
+    return refuse(x, failures, host, "unknown");
+  }
+  if (grant.expiresMs <= host.clock.now()) return refuse(x, failures, host, "expired");
+  return { edit: { principal: grant.principal } };
+}
+
+/** Failures are slowed by address, and only failures: a valid key passes whatever its neighbours do. */
+function refuse(
+  x: Exchange,
+  failures: FailureLedger,
+  host: PolicyHost,
+  reason: "missing" | "unknown" | "expired",
+): Deny {
+  const waitMs = failures.fail(x.ip);
+  host.emit({
+    type: "auth_failure",
+    result: "invalid_token",
+    ip: x.ip,
+    requestId: x.id,
+    details: { reason },
+  });
+  if (waitMs === 0) return { deny: "unauthenticated" };
+  return { deny: "too_many_failures", retryAfterSeconds: Math.ceil(waitMs / 1000) };
+}
+
+const bearer = /^bearer +([^\s,]+)$/i;
+
+/** The client's key from the one place where it stands; two different ones are none. */
+function findKey(x: Exchange, allowQueryKey: boolean): string | undefined {
+  const authorization = x.header("authorization");
+  if (authorization !== null) return bearer.exec(authorization)?.[1];
+  const key =
+    x.header("x-api-key") ??
+    x.header("x-goog-api-key") ??
+    (allowQueryKey ? x.query("key") : null);
+  return key === null || key === "" ? undefined : key;
+}
+
+function sha256(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+

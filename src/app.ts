@@ -1,0 +1,135 @@
+import { Hono } from "hono";
+import type { Dialect } from "./contract/plugin.ts";
+import { handleCall, type CallHouse } from "./handle.ts";
+import type { Catalog } from "./catalog.ts";
+import { type ExchangeHouse, type ExchangeRoute, RunningExchange } from "./exchange.ts";
+import { defineFactKeys, type FactKeys } from "./kit/json-facts.ts";
+import type { Surface } from "./contract/types.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { answer, refuse } from "./reply.ts";
+import type { Transport } from "./runtime/runtime.ts";
+import type { Refusal } from "./errors.ts";
+
+export interface AppParts extends CallHouse {
+  /** In order of names; the first is spoken where nothing tells which. */
+  readonly dialects: readonly Dialect[];
+  readonly pipelines: Readonly<Record<Surface, Pipeline>>;
+  readonly catalog: Catalog;
+  readonly house: ExchangeHouse;
+  readonly concurrentRequests: number;
+  /** The generation takes hold of a request; false: it is draining. */
+  enter(): boolean;
+}
+
+type Env = { Bindings: Transport };
+type Answer = Response | Promise<Response>;
+type Walk = (x: RunningExchange) => Answer;
+
+/** The route table of one generation: each handler is one straight walk, built here. */
+export function createApp(parts: AppParts): Hono<Env> {
+  const app = new Hono<Env>();
+  const methods = new Map<string, string[]>();
+  for (const [key, group] of groupRoutes(parts.dialects)) {
+    const [method = "", path = ""] = key.split(" ");
+    methods.set(path, [...(methods.get(path) ?? []), method]);
+    const stops = group.map(({ dialect, surface }) => ({
+      dialect,
+      route: { surface, dialect, pipeline: parts.pipelines[surface] },
+      walk: walkOf(surface, dialect, parts),
+    }));
+    app.on(method, path, (c) => {
+      const request = c.req.raw;
+      const stop = stops.length === 1 ? stops[0] : stops.find((s) => recognises(s.dialect, request));
+      const { route, walk } = stop ?? (stops[stops.length - 1] as (typeof stops)[number]);
+      return run(parts, request, c.req.path, route, c.env, walk);
+    });
+  }
+  for (const [path, allowed] of methods) {
+    const headers = { allow: allowed.includes("GET") ? `${allowed}, HEAD` : `${allowed}` };
+    app.all(path, (c) => runOther(parts, c.req.raw, c.req.path, c.env, { code: "method_not_allowed", headers }));
+  }
+  app.notFound((c) => runOther(parts, c.req.raw, c.req.path, c.env, { code: "not_found" }));
+  return app;
+}
+
+/** Routes that several dialects share, by method and path. */
+function groupRoutes(dialects: readonly Dialect[]) {
+  const groups = new Map<string, { readonly dialect: Dialect; readonly surface: Surface }[]>();
+  for (const dialect of dialects) {
+    for (const { method, path, surface } of dialect.routes) {
+      const key = `${method} ${path}`;
+      const group = groups.get(key) ?? [];
+      group.push({ dialect, surface });
+      groups.set(key, group);
+    }
+  }
+  return groups;
+}
+
+function recognises(dialect: Dialect, request: Request): boolean {
+  return dialect.recognises((name) => request.headers.get(name));
+}
+
+function walkOf(surface: Surface, dialect: Dialect, parts: AppParts): Walk {
+  if (surface === "models") return (x) => listModels(x, parts);
+  const keys: FactKeys = defineFactKeys(dialect.factKeys);
+  return (x) => handleCall(x, parts, keys);
+}
+
+/** Takes a request in, and lets nothing out of the house but an answer. */
+function run(
+  parts: AppParts,
+  request: Request,
+  path: string,
+  route: ExchangeRoute,
+  transport: Transport,
+  walk: Walk,
+): Answer {
+  const open = parts.enter();
+  const x = new RunningExchange(request, path, route, parts.house, transport);
+  const fail = (error: unknown): Answer => {
+    parts.log.error("request failed", { request: x.id, error });
+    return refuse(x, { code: "internal" });
+  };
+  try {
+    if (!open) return refuse(x, { code: "shutting_down", retryAfterSeconds: 1, headers: { connection: "close" } });
+    if (parts.house.live.size > parts.concurrentRequests) {
+      return refuse(x, { code: "overloaded", retryAfterSeconds: 1 });
+    }
+    const answered = walk(x);
+    return answered instanceof Promise ? answered.catch(fail) : answered;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** What is not on the map walks the same way: strangers learn nothing from it. */
+function runOther(
+  parts: AppParts,
+  request: Request,
+  path: string,
+  transport: Transport,
+  refusal: Refusal,
+): Answer {
+  const { dialects } = parts;
+  const dialect =
+    dialects.find((d) => d.routes.some((r) => path.startsWith(r.path) && r.surface !== "models")) ??
+    dialects.find((d) => recognises(d, request)) ??
+    (dialects[0] as Dialect);
+  const route = { surface: "other" as const, dialect, pipeline: parts.pipelines.other };
+  return run(parts, request, path, route, transport, async (x) => {
+    const refused = await x.route.pipeline.request(x);
+    return refuse(x, refused ?? refusal);
+  });
+}
+
+async function listModels(x: RunningExchange, parts: AppParts): Promise<Response> {
+  const refused = await x.route.pipeline.request(x);
+  if (refused !== undefined) return refuse(x, refused);
+  const models = await parts.catalog.list(x.dialect);
+  const { dialect } = x.route;
+  const wanted = /^\/v1\/models\/(.+)$/.exec(x.path)?.[1];
+  if (wanted === undefined) return answer(x, dialect.listModels(models));
+  const model = models.find(({ id }) => id === decodeURIComponent(wanted));
+  return model === undefined ? refuse(x, { code: "model_not_found" }) : answer(x, dialect.oneModel(model));
+}

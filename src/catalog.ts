@@ -1,0 +1,72 @@
+import type { ModelEntry } from "./contract/plugin.ts";
+import type { Clock, Logger } from "./contract/types.ts";
+import { type ActiveProvider } from "./providers.ts";
+
+/** How long a provider's own list is believed, in milliseconds. */
+const freshMs = 10 * 60_000;
+/** How long a provider may take to give its list, in milliseconds. */
+const deadlineMs = 10_000;
+/** Largest list that is read, in bytes. */
+const listBytes = 8 * 1024 * 1024;
+
+/** The models that clients may name, configured or listed by the providers themselves. */
+export interface Catalog {
+  list(dialect: string): Promise<readonly ModelEntry[]>;
+}
+
+interface Listed {
+  readonly atMs: number;
+  readonly ids: Promise<readonly string[]>;
+}
+
+/** Asks providers without a configured list for their own, once per ten minutes and only on demand. */
+export function createCatalog(
+  providers: readonly ActiveProvider[],
+  clock: Clock,
+  log: Logger,
+): Catalog {
+  const listed = new Map<string, Listed>();
+
+  const ownList = (provider: ActiveProvider): Promise<readonly string[]> => {
+    const known = listed.get(provider.name);
+    if (known !== undefined && clock.mono() - known.atMs < freshMs) return known.ids;
+    const ids = fetchList(provider).catch((error: unknown) => {
+      listed.delete(provider.name);
+      log.warn("provider gave no model list", { provider: provider.name, error });
+      return [];
+    });
+    listed.set(provider.name, { atMs: clock.mono(), ids });
+    return ids;
+  };
+
+  return {
+    async list(dialect) {
+      const speaking = providers.filter((p) => p.kind.dialects.includes(dialect));
+      const lists = await Promise.all(
+        speaking.map(async (provider) => {
+          const ids = provider.models?.map(({ name }) => name) ?? (await ownList(provider));
+          return ids.map((id) => ({ id, provider: provider.name, created: 0 }));
+        }),
+      );
+      const byId = new Map<string, ModelEntry>();
+      for (const entry of lists.flat()) if (!byId.has(entry.id)) byId.set(entry.id, entry);
+      return [...byId.values()];
+    },
+  };
+}
+
+async function fetchList(provider: ActiveProvider): Promise<readonly string[]> {
+  const { kind, pool, base, credentials } = provider;
+  if (pool === undefined) return kind.readModels(undefined);
+  const headers: Record<string, string> = { ...kind.defaultHeaders, "accept-encoding": "identity" };
+  const secret = credentials[0]?.secret;
+  if (secret === undefined && kind.credential === "required") return [];
+  if (secret !== undefined) kind.authorize(headers, secret.expose());
+  const url = base + kind.path("models", "");
+  const signal = AbortSignal.timeout(deadlineMs);
+  const response = await pool.fetch(url, { method: "GET", headers, body: undefined, signal });
+  if (response.status !== 200) throw new Error(`status ${response.status}`);
+  const text = await response.text();
+  if (text.length > listBytes) throw new Error("list too large");
+  return kind.readModels(JSON.parse(text));
+}

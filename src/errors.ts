@@ -1,0 +1,90 @@
+import type { ErrorCode } from "./contract/errors.ts";
+
+/** Status and sentence of a refusal; a policy may replace the sentence, never the status. */
+export interface ErrorSpec {
+  readonly status: number;
+  readonly message: string;
+}
+
+/** The one table: docs/errors.md lists the same codes, and a test compares both. */
+export const errorTable: Readonly<Record<ErrorCode, ErrorSpec>> = {
+  bad_request: { status: 400, message: "The request body is not what this endpoint takes." },
+  bad_host: {
+    status: 403,
+    message:
+      "The Host header does not name this proxy. Call it by 127.0.0.1, localhost or [::1], " +
+      "or by the address it is bound to.",
+  },
+  cross_site: {
+    status: 403,
+    message: "Requests from other web sites are refused. Call the proxy from a client, not a page.",
+  },
+  body_too_large: {
+    status: 413,
+    message: "The request body is larger than server.limits.body_bytes allows.",
+  },
+  body_timeout: {
+    status: 408,
+    message: "The request body did not arrive in time (server.limits.body_timeout).",
+  },
+  unauthenticated: {
+    status: 401,
+    message:
+      "No valid client key. Send it as `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`.",
+  },
+  too_many_failures: {
+    status: 429,
+    message: "Too many failed logins from this address. Wait, then send a valid client key.",
+  },
+  not_allowed: { status: 403, message: "This client key may not do that." },
+  not_found: { status: 404, message: "There is no such endpoint here." },
+  method_not_allowed: { status: 405, message: "This endpoint does not take that method." },
+  model_not_found: {
+    status: 404,
+    message: "No provider here serves that model. GET /v1/models lists what there is.",
+  },
+  wrong_dialect: {
+    status: 400,
+    message: "The provider of that model speaks another API. Call its own endpoint.",
+  },
+  unsupported_media_type: {
+    status: 415,
+    message: "Send the body as plain `application/json`, without content-encoding.",
+  },
+  overloaded: { status: 503, message: "The proxy is at its limit of work. Try again shortly." },
+  policy_fault: { status: 503, message: "A security policy failed, so the request was refused." },
+  internal: { status: 500, message: "The proxy failed. Its log has the request id." },
+  shutting_down: { status: 503, message: "The proxy is shutting down. Try again shortly." },
+  revoked: { status: 403, message: "Access was revoked while this request was running." },
+  no_credential: { status: 503, message: "The provider of that model has no usable credential." },
+  all_skipped: { status: 429, message: "Every provider of that model is at its limit." },
+  client_stalled: {
+    status: 408,
+    message: "The client left the answer unread for too long (server.limits.write_stall).",
+  },
+  upstream_unreachable: { status: 502, message: "The provider could not be reached." },
+  upstream_refused_credential: {
+    status: 502,
+    message: "The provider refused the credential that the proxy holds for it.",
+  },
+  upstream_bad_answer: {
+    status: 502,
+    message: "The provider's answer could not be understood or passed on.",
+  },
+  upstream_timeout: { status: 504, message: "The provider did not answer in time." },
+  upstream_truncated: {
+    status: 502,
+    message: "The provider ended its answer before it was complete.",
+  },
+};
+
+/** Why a request is refused, before a dialect words it. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly message?: string;
+  readonly retryAfterSeconds?: number;
+  /** The policy that denied or failed. */
+  readonly policy?: string;
+  /** Extra response headers, lower-case. */
+  readonly headers?: Readonly<Record<string, string>>;
+}

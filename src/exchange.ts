@@ -1,0 +1,192 @@
+import { randomUUID } from "node:crypto";
+import type { ErrorCode } from "./contract/errors.ts";
+import type { Dialect } from "./contract/plugin.ts";
+import type { Attempt, AttemptResult, Call, Exchange, Outcome, Principal } from "./contract/policy.ts";
+import type { Surface, Usage } from "./contract/types.ts";
+import type { Refusal } from "./errors.ts";
+import type { Live, Stoppable } from "./live.ts";
+import type { Pipeline } from "./pipeline.ts";
+import type { Transport } from "./runtime/runtime.ts";
+
+/** Where an exchange stands, decided by its route. */
+export interface ExchangeRoute {
+  readonly surface: Surface;
+  readonly dialect: Dialect;
+  readonly pipeline: Pipeline;
+}
+
+/** What the exchange needs of its house. */
+export interface ExchangeHouse {
+  readonly live: Live;
+  mono(): number;
+  /** The exchange has ended and holds its generation no longer. */
+  release(): void;
+}
+
+/** One request from its first header to the last byte of its answer. */
+export class RunningExchange implements Exchange, Stoppable {
+  readonly id = `req_${randomUUID()}`;
+  readonly startedAtMs: number;
+  readonly request: Request;
+  readonly path: string;
+  readonly route: ExchangeRoute;
+  principal: Principal | undefined = undefined;
+  call: Call | undefined = undefined;
+  deadlineMs = Number.POSITIVE_INFINITY;
+  deadlineCode: ErrorCode = "upstream_timeout";
+  /** Why it was stopped from outside: deadline, revocation, shutdown. */
+  stopped: Refusal | undefined = undefined;
+  /** How the phase it is in can be interrupted. */
+  interrupt: ((refusal: Refusal) => void) | undefined = undefined;
+  readonly #house: ExchangeHouse;
+  readonly #transport: Transport;
+  #ip: string | undefined = undefined;
+  #query: URLSearchParams | undefined = undefined;
+  #attempt: Attempt | undefined = undefined;
+  #finished = false;
+
+  constructor(
+    request: Request,
+    path: string,
+    route: ExchangeRoute,
+    house: ExchangeHouse,
+    transport: Transport,
+  ) {
+    this.request = request;
+    this.path = path;
+    this.route = route;
+    this.#house = house;
+    this.#transport = transport;
+    this.startedAtMs = house.mono();
+    house.live.add(this);
+  }
+
+  get view(): Exchange {
+    return this;
+  }
+
+  get surface(): Surface {
+    return this.route.surface;
+  }
+
+  get dialect(): string {
+    return this.route.dialect.name;
+  }
+
+  get method(): string {
+    return this.request.method;
+  }
+
+  get ip(): string {
+    this.#ip ??= canonicalPeer(this.#transport.peer(this.request));
+    return this.#ip;
+  }
+
+  header(name: string): string | null {
+    return this.request.headers.get(name);
+  }
+
+  query(name: string): string | null {
+    this.#query ??= new URLSearchParams(rawQuery(this.request.url));
+    return this.#query.get(name);
+  }
+
+  /** Sets what happens next and by when; `interrupt` is called at most once. */
+  expect(code: ErrorCode, withinMs: number, interrupt: (refusal: Refusal) => void): void {
+    this.deadlineCode = code;
+    this.deadlineMs = this.#house.mono() + withinMs;
+    this.interrupt = interrupt;
+  }
+
+  /** Moves the deadline of the running phase, from the coarse clock, but never past `latestMs`. */
+  extend(code: ErrorCode, withinMs: number, latestMs: number): void {
+    this.deadlineCode = code;
+    this.deadlineMs = Math.min(this.#house.live.coarseMs + withinMs, latestMs);
+  }
+
+  stop(refusal: Refusal): void {
+    if (this.stopped !== undefined || this.#finished) return;
+    this.stopped = refusal;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    this.interrupt?.(refusal);
+  }
+
+  /** The runtime's idle timer would cut a model that thinks. */
+  holdOpen(): void {
+    this.#transport.holdOpen(this.request);
+  }
+
+  beginAttempt(attempt: Attempt): void {
+    this.#attempt = attempt;
+  }
+
+  get attempt(): Attempt | undefined {
+    return this.#attempt;
+  }
+
+  /** Ends the admitted attempt, if one runs: exactly once for each. */
+  endAttempt(result: AttemptResult): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    this.#attempt = undefined;
+    this.route.pipeline.attemptEnd(this, attempt, result);
+  }
+
+  /** Ends the exchange: exactly once, later calls do nothing. */
+  finish(end: ExchangeEnd): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const attempt = this.#attempt;
+    if (attempt !== undefined) {
+      this.endAttempt({
+        kind: attemptKind(end),
+        status: end.upstreamStatus ?? 0,
+        usage: end.usage,
+        bytes: end.bytes ?? 0,
+      });
+    }
+    this.#house.live.remove(this);
+    this.interrupt = undefined;
+    this.route.pipeline.finish(this, {
+      kind: end.kind,
+      status: end.status,
+      code: end.code,
+      policy: end.policy,
+      provider: end.provider,
+      model: this.call?.model,
+      usage: end.usage,
+      bytes: end.bytes ?? 0,
+      durationMs: this.#house.mono() - this.startedAtMs,
+    });
+    this.#house.release();
+  }
+}
+
+/** How an exchange ended; what is absent did not come to be. */
+export interface ExchangeEnd {
+  readonly kind: Outcome["kind"];
+  readonly status: number;
+  readonly code?: ErrorCode | undefined;
+  readonly policy?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly usage?: Usage | undefined;
+  readonly bytes?: number;
+  readonly upstreamStatus?: number;
+}
+
+function attemptKind(end: ExchangeEnd): AttemptResult["kind"] {
+  if (end.kind === "success") return "ok";
+  if (end.code === "upstream_timeout") return "timeout";
+  return end.kind === "client_abort" || end.kind === "aborted" ? "aborted" : "failed";
+}
+
+/** The query of a URL with its `?`, or an empty string. */
+export function rawQuery(url: string): string {
+  const at = url.indexOf("?");
+  return at < 0 ? "" : url.slice(at).replace(/#.*$/, "");
+}
+
+/** An IPv4 client of a dual-stack socket arrives as `::ffff:a.b.c.d`. */
+function canonicalPeer(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+}

@@ -1,0 +1,124 @@
+import type { Attempt } from "./contract/policy.ts";
+import type { Logger } from "./contract/types.ts";
+import { type BodyBudget, type BodyLimits, type ParsedCall, parseCall, readBody, withModel } from "./call.ts";
+import type { Refusal } from "./errors.ts";
+import type { RunningExchange } from "./exchange.ts";
+import type { FactKeys } from "./kit/json-facts.ts";
+import { passOn, refuse } from "./reply.ts";
+import type { Candidate, Router } from "./router.ts";
+import { sendUpstream } from "./upstream.ts";
+import { errorClass, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
+
+/** What a call needs of its generation. */
+export interface CallHouse {
+  readonly limits: BodyLimits & { readonly writeStallMs: number };
+  readonly budget: BodyBudget;
+  readonly router: Router;
+  readonly log: Logger;
+}
+
+/** Walks one model call down the straight way and back. */
+export async function handleCall(
+  x: RunningExchange,
+  house: CallHouse,
+  keys: FactKeys,
+): Promise<Response> {
+  const early = x.route.pipeline.request(x);
+  const refused = early instanceof Promise ? await early : early;
+  if (refused !== undefined) return refuse(x, refused);
+  const body = await readBody(x, house.limits, house.budget);
+  if ("code" in body) return refuse(x, body);
+  try {
+    const parsed = parseCall(body.bytes, x.route.dialect, keys);
+    if ("code" in parsed) return await refuse(x, parsed);
+    x.call = parsed.call;
+    const late = x.route.pipeline.call(x, parsed.call);
+    const denied = late instanceof Promise ? await late : late;
+    if (denied !== undefined) return await refuse(x, denied);
+    const candidates = house.router.resolve(parsed.call.model, x.dialect);
+    if ("code" in candidates) return await refuse(x, candidates);
+    return await tryCandidates(x, house, parsed, candidates);
+  } finally {
+    body.release();
+  }
+}
+
+/** Tries candidates in order until one answers; never after a byte of an answer went out. */
+async function tryCandidates(
+  x: RunningExchange,
+  house: CallHouse,
+  parsed: ParsedCall,
+  candidates: readonly Candidate[],
+): Promise<Response> {
+  let last: Refusal = { code: "all_skipped" };
+  for (let index = 0; index < candidates.length; index++) {
+    const candidate = candidates[index] as Candidate;
+    const attempt = toAttempt(index, candidate);
+    const gate = x.route.pipeline.attempt(x, attempt);
+    const verdict = gate instanceof Promise ? await gate : gate;
+    if (verdict === "skip") continue;
+    if (verdict !== undefined) return refuse(x, verdict);
+    x.beginAttempt(attempt);
+    const isLast = index === candidates.length - 1;
+    const outcome = await tryOne(x, house, parsed, candidate, isLast);
+    if (outcome instanceof Response) return outcome;
+    last = outcome;
+    if (x.stopped !== undefined) break;
+  }
+  return refuse(x, last);
+}
+
+async function tryOne(
+  x: RunningExchange,
+  house: CallHouse,
+  parsed: ParsedCall,
+  candidate: Candidate,
+  isLast: boolean,
+): Promise<Response | Refusal> {
+  const { provider, credential, model } = candidate;
+  const answer = await sendUpstream(x, {
+    provider,
+    credential,
+    model,
+    body: withModel(parsed, model),
+  });
+  if (answer === undefined) return giveUp(x, provider.name);
+  if ("failed" in answer) {
+    house.log.warn("provider failed", {
+      provider: provider.name,
+      code: answer.failed,
+      detail: answer.detail,
+      request: x.id,
+    });
+    const kind = answer.failed === "upstream_timeout" ? "timeout" : "failed";
+    x.endAttempt({ kind, status: 0, usage: undefined, bytes: 0 });
+    return { code: answer.failed };
+  }
+  const { status } = answer.response;
+  if (status < 400) return passOn(x, provider, answer, house.limits.writeStallMs);
+  const error = await readUpstreamError(answer, credential);
+  const refusal = toRefusal(error);
+  const mayTryNext = !isLast && errorClass(status) !== "final";
+  if (mayTryNext || refusal !== undefined) {
+    x.endAttempt({ kind: "refused", status, usage: undefined, bytes: 0 });
+    house.log.warn("provider refused", { provider: provider.name, status, request: x.id });
+    if (mayTryNext) return refusal ?? { code: "upstream_bad_answer" };
+    return refuse(x, refusal as Refusal, {
+      status,
+      headers: error.headers,
+      provider: provider.name,
+    });
+  }
+  return passError(x, error, provider.name);
+}
+
+/** The client has left, or the house stopped the exchange before an answer came. */
+function giveUp(x: RunningExchange, provider: string): Response | Promise<Response> {
+  if (x.stopped !== undefined) return refuse(x, x.stopped);
+  x.finish({ kind: "client_abort", status: 499, provider });
+  return new Response(null, { status: 499 });
+}
+
+function toAttempt(index: number, { provider, credential, model }: Candidate): Attempt {
+  return { index, provider: provider.name, credentialId: credential?.id ?? "", model };
+}

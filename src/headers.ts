@@ -1,0 +1,67 @@
+import type { Exchange } from "./contract/policy.ts";
+import { rawQuery } from "./exchange.ts";
+
+/**
+ * Never sent upstream: hop-by-hop fields (RFC 9110, 7.6.1), what we set ourselves, the client's
+ * credentials and cookies, and what tells where the client is.
+ */
+const kept = new Set([
+  ...["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"],
+  ...["te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"],
+  ...["host", "content-length", "content-encoding", "accept-encoding"],
+  ...["authorization", "x-api-key", "x-goog-api-key", "api-key", "x-management-key", "cookie"],
+  ...["cookie2", "forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip"],
+  ...["fastly-client-ip", "origin", "referer"],
+]);
+const keptPrefixes = ["x-forwarded-", "cf-", "sec-", "x-cliproxy-", "proxy-"];
+
+/** Headers of the client that the provider should see: betas, versions, request ids, tracing. */
+export function toUpstreamHeaders(
+  headers: Headers,
+  defaults: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const out: Record<string, string> = { ...defaults };
+  const named = headers.get("connection");
+  headers.forEach((value, name) => {
+    if (kept.has(name) || keptPrefixes.some((prefix) => name.startsWith(prefix))) return;
+    out[name] = value;
+  });
+  if (named !== null) dropNamed(out, named);
+  out["content-type"] ??= "application/json";
+  out["accept-encoding"] = "identity";
+  return out;
+}
+
+/** Fields that the client's Connection header names are for this hop only. */
+function dropNamed(out: Record<string, string>, named: string): void {
+  for (const name of named.toLowerCase().split(",")) delete out[name.trim()];
+}
+
+/** The client's query without the parameters that may hold its key. */
+export function toUpstreamQuery(url: string): string {
+  const query = rawQuery(url);
+  if (query === "" || !/[?&](?:key|auth_token)=/i.test(query)) return query;
+  const rest = query
+    .slice(1)
+    .split("&")
+    .filter((pair) => !/^(?:key|auth_token)(?:=|$)/i.test(pair));
+  return rest.length === 0 ? "" : `?${rest.join("&")}`;
+}
+
+/** Of the provider's answer, only what clients act on: no server names, cookies, accounts. */
+const passed = new Set(["retry-after", "retry-after-ms", "x-should-retry"]);
+const passedPrefixes = ["x-ratelimit-", "anthropic-ratelimit-"];
+
+/** Starts the response headers of an exchange from its provider's. */
+export function toClientHeaders(x: Exchange, upstream: Headers | undefined): Record<string, string> {
+  const out: Record<string, string> = { "cache-control": "no-store", "x-request-id": x.id };
+  if (upstream === undefined) return out;
+  upstream.forEach((value, name) => {
+    if (passed.has(name) || passedPrefixes.some((prefix) => name.startsWith(prefix))) {
+      out[name] = value;
+    }
+  });
+  const theirs = upstream.get("request-id") ?? upstream.get("x-request-id");
+  if (theirs !== null && /^[\w.:-]{1,128}$/.test(theirs)) out["x-upstream-request-id"] = theirs;
+  return out;
+}

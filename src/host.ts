@@ -1,0 +1,48 @@
+import type { HostFacts, PolicyHost, SecurityEvent } from "./contract/policy.ts";
+import type { Clock, Logger } from "./contract/types.ts";
+import type { Live } from "./live.ts";
+
+/** What outlives generations: the process has one. */
+export interface House {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly live: Live;
+  /** By policy and key; see `PolicyHost.keep`. */
+  readonly kept: Map<string, unknown>;
+  /** Bytes of request bodies in flight. */
+  readonly budget: { held: number };
+  /** Lines for the terminal of whoever started the process; never for a log. */
+  readonly announcements: Announcement[];
+  /** New requests are refused; running ones finish. */
+  draining: boolean;
+}
+
+/** Something to show once; `secret` only where no log can catch it. */
+export interface Announcement {
+  readonly title: string;
+  readonly path: string;
+  readonly secret: string | undefined;
+}
+
+/** What the house lends to one policy of one generation. */
+export function lend(
+  house: House,
+  policy: string,
+  facts: HostFacts,
+  emit: (event: SecurityEvent) => void,
+): PolicyHost {
+  const { clock, log, live, kept, announcements } = house;
+  return {
+    clock,
+    log: log.child(policy),
+    facts,
+    live,
+    emit,
+    keep<T>(key: string, make: () => T): T {
+      const name = `${policy}\0${key}`;
+      if (!kept.has(name)) kept.set(name, make());
+      return kept.get(name) as T;
+    },
+    announce: (announcement) => void announcements.push(announcement),
+  };
+}

@@ -1,0 +1,301 @@
+import { Buffer, isUtf8 } from "node:buffer";
+
+/** Every reason to refuse a body, with the sentence for the client. */
+export const factProblems = {
+  bom: "The body starts with a byte order mark.",
+  invalid_utf8: "The body is not valid UTF-8.",
+  not_an_object: "The body is not a JSON object.",
+  bad_token: "The body holds something that JSON does not allow there.",
+  bad_string: "A string holds an unescaped control character or an unknown escape.",
+  unbalanced: "A string, object or array is not closed, or is closed by the wrong bracket.",
+  too_deep: "Objects and arrays are nested too deeply.",
+  trailing_bytes: "Something follows the JSON object.",
+  duplicate_key: "A key is given twice.",
+  case_variant_key: "A key differs from a known one only in ways that some parsers ignore.",
+  ambiguous_value: "A value holds a character or a number that parsers read differently.",
+} as const;
+
+export type FactProblem = keyof typeof factProblems;
+
+/** The names of the facts, in the two forms in which a body's keys are looked up. */
+export interface FactKeys<Name extends string = string> {
+  readonly exact: ReadonlyMap<string, Name>;
+  readonly folded: ReadonlySet<string>;
+}
+
+/** A top-level value (undefined for an object or array) and its bytes, quotes included. */
+export interface Fact {
+  readonly value: string | number | boolean | null | undefined;
+  readonly start: number;
+  readonly end: number;
+}
+
+export type FactScan<Name extends string = string> =
+  | { readonly ok: true; readonly facts: ReadonlyMap<Name, Fact> }
+  | { readonly ok: false; readonly problem: FactProblem; readonly offset: number };
+
+/** The deepest nesting accepted, the outermost object included. */
+export const maxDepth = 512;
+
+// One latin1 copy of a larger body would leave the allocator's fast path.
+const windowBytes = 65_536;
+
+// The bracket that closes each open level; shared, since a scan never yields.
+const closers = new Uint8Array(maxDepth + 1);
+
+interface Scanner {
+  readonly bytes: Buffer;
+  readonly keys: FactKeys;
+  readonly facts: Map<string, Fact>;
+  /** The fact whose value comes next. */
+  name: string | undefined;
+  /** Bytes base to end as latin1: a unit is a byte, and a string's indexOf is native and cheap. */
+  text: string;
+  base: number;
+  end: number;
+  controls: boolean;
+  /** Set by the helper that returned -1. */
+  problem: FactProblem;
+  offset: number;
+}
+
+/**
+ * Compiles the names of the facts; call it once, at load.
+ * @param names all top-level keys that any policy reads, those of objects and arrays too
+ */
+export function defineFactKeys<const Name extends string>(names: readonly Name[]): FactKeys<Name> {
+  const folded = new Set(names.map(fold));
+  if (folded.size !== names.length) throw new Error("two fact keys look alike");
+  return { exact: new Map(names.map((name) => [name, name])), folded };
+}
+
+/**
+ * Checks that a body is one JSON object and reads its top-level facts, without a parse.
+ * @param body the bytes that go upstream
+ * @param keys the keys to read, each allowed once and in its exact spelling
+ */
+export function scanFacts<Name extends string>(
+  body: Uint8Array,
+  keys: FactKeys<Name>,
+): FactScan<Name> {
+  if (body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf) return refuse("bom", 0);
+  if (!isUtf8(body)) return refuse("invalid_utf8", 0);
+  const facts = new Map<Name, Fact>();
+  const s: Scanner = {
+    bytes: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+    keys,
+    facts,
+    name: undefined,
+    text: "",
+    base: 0,
+    end: 0,
+    controls: false,
+    problem: "bad_token",
+    offset: 0,
+  };
+  const end = objectEnd(s, skipSpace(s.bytes, 0));
+  if (end < 0) return refuse(s.problem, s.offset);
+  const rest = skipSpace(s.bytes, end);
+  return rest < body.length ? refuse("trailing_bytes", rest) : { ok: true, facts };
+}
+
+// RFC 8259's grammar at every depth. Only escapes below depth 1 go unchecked: they can neither
+// end a string nor touch a fact.
+function objectEnd(s: Scanner, at: number): number {
+  const { bytes } = s;
+  if (bytes[at] !== 0x7b) return fail(s, "not_an_object", at);
+  let i = at;
+  let start = at;
+  let depth = 0;
+  for (;;) {
+    if (depth > 0 && closers[depth] === 0x7d) {
+      i = keyEnd(s, i, depth);
+      if (i < 0) return -1;
+    }
+    if (depth === 1) start = i;
+    const first = bytes[i];
+    if (first === 0x7b || first === 0x5b) {
+      if (depth === maxDepth) return fail(s, "too_deep", i);
+      depth++;
+      closers[depth] = first + 2;
+      i = skipSpace(bytes, i + 1);
+      if (bytes[i] !== first + 2) continue;
+    } else {
+      i = first === 0x22 ? stringEnd(s, i + 1) : scalarEnd(s, i);
+      if (i < 0) return -1;
+    }
+    for (;;) {
+      if (depth === 1 && !takeFact(s, start, i)) return -1;
+      i = skipSpace(bytes, i);
+      const next = bytes[i];
+      if (next === 0x2c) {
+        i = skipSpace(bytes, i + 1);
+        break;
+      }
+      if (next !== closers[depth]) return unexpected(s, i);
+      i++;
+      depth--;
+      if (depth === 0) return i;
+    }
+  }
+}
+
+/** Reads `"key" :` and returns where its value starts. */
+function keyEnd(s: Scanner, at: number, depth: number): number {
+  if (s.bytes[at] !== 0x22) return unexpected(s, at);
+  const end = stringEnd(s, at + 1);
+  if (end < 0 || (depth === 1 && !takeKey(s, at, end))) return -1;
+  const colon = skipSpace(s.bytes, end);
+  return s.bytes[colon] === 0x3a ? skipSpace(s.bytes, colon + 1) : unexpected(s, colon);
+}
+
+function takeKey(s: Scanner, start: number, end: number): boolean {
+  let key = latin1(s, start + 1, end - 1);
+  if (!escapesHold(s, key, start)) return false;
+  if (/[\\\x80-\xff]/.test(key)) key = JSON.parse(s.bytes.toString("utf8", start, end));
+  s.name = s.keys.exact.get(key);
+  if (s.name !== undefined) {
+    return !s.facts.has(s.name) || fail(s, "duplicate_key", start) > 0;
+  }
+  return !s.keys.folded.has(fold(key)) || fail(s, "case_variant_key", start) > 0;
+}
+
+function takeFact(s: Scanner, start: number, end: number): boolean {
+  const first = s.bytes[start] as number;
+  const quoted = first === 0x22;
+  if (quoted && !escapesHold(s, latin1(s, start + 1, end - 1), start)) return false;
+  if (s.name === undefined) return true;
+  let value: Fact["value"];
+  if (first !== 0x7b && first !== 0x5b) {
+    // A fresh string: a slice of the window would keep all of it alive.
+    value = JSON.parse(s.bytes.toString("utf8", start, end)) as Fact["value"];
+    // C parsers stop at NUL, Go and Python disagree on lone surrogates and on integers past 2^53.
+    if (quoted ? /[\0\p{Surrogate}]/u.test(value as string) : isVague(value)) {
+      return fail(s, "ambiguous_value", start) > 0;
+    }
+  }
+  s.facts.set(s.name, { value, start, end });
+  s.name = undefined;
+  return true;
+}
+
+function isVague(value: Fact["value"]): boolean {
+  return typeof value === "number" && !(Math.abs(value) <= Number.MAX_SAFE_INTEGER);
+}
+
+/** What a key looks like to parsers that fold case (Go, Java) or stop at NUL (C). */
+function fold(key: string): string {
+  // Up, then down, as this also folds U+017F, U+0131 and U+212A; U+0130 leaves a dot behind.
+  return key.toUpperCase().toLowerCase().replace(/\u0307|\0[^]*/g, "");
+}
+
+function escapesHold(s: Scanner, text: string, start: number): boolean {
+  for (let i = text.indexOf("\\"); i >= 0; i = text.indexOf("\\", i + 2)) {
+    const c = text.charCodeAt(i + 1);
+    if (c === 0x6e || c === 0x22 || c === 0x5c) continue;
+    escape.lastIndex = i;
+    if (!escape.test(text)) return fail(s, "bad_string", start + 1 + i) > 0;
+  }
+  return true;
+}
+
+const escape = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+
+/** Returns where a string ends, given where its text starts. */
+function stringEnd(s: Scanner, at: number): number {
+  const { bytes } = s;
+  let i = at;
+  // Most strings are short keys and tags, for which a native call costs more than it saves.
+  for (const stop = at + 16; i < stop; i++) {
+    const c = bytes[i] as number;
+    if (c === 0x22) return i + 1;
+    if (c === 0x5c) break;
+    if (c < 0x20) return fail(s, "bad_string", i);
+  }
+  for (;;) {
+    if (i >= s.end && !loadWindow(s, i)) return fail(s, "unbalanced", bytes.length);
+    const found = s.text.indexOf('"', i - s.base);
+    const quote = found < 0 ? s.end : found + s.base;
+    if (s.controls) {
+      for (; i < quote; i++) if ((bytes[i] as number) < 0x20) return fail(s, "bad_string", i);
+    }
+    i = quote;
+    if (found < 0) continue;
+    i++;
+    let before = quote - 1;
+    while (bytes[before] === 0x5c) before--;
+    if (((quote - before) & 1) === 1) return i;
+  }
+}
+
+function loadWindow(s: Scanner, at: number): boolean {
+  s.base = at;
+  s.end = Math.min(at + windowBytes, s.bytes.length);
+  s.text = s.bytes.toString("latin1", s.base, s.end);
+  s.controls = /[\x00-\x1f]/.test(s.text);
+  return s.base < s.end;
+}
+
+function latin1(s: Scanner, start: number, end: number): string {
+  return start >= s.base && end <= s.end
+    ? s.text.slice(start - s.base, end - s.base)
+    : s.bytes.toString("latin1", start, end);
+}
+
+/** Returns where a number, `true`, `false` or `null` ends. */
+function scalarEnd(s: Scanner, at: number): number {
+  const { bytes } = s;
+  const first = bytes[at];
+  if (first === 0x74) return wordEnd(s, at, "true");
+  if (first === 0x66) return wordEnd(s, at, "false");
+  if (first === 0x6e) return wordEnd(s, at, "null");
+  const whole = first === 0x2d ? at + 1 : at;
+  let i = bytes[whole] === 0x30 ? whole + 1 : digitsEnd(bytes, whole);
+  if (i > whole && bytes[i] === 0x2e) {
+    const fraction = digitsEnd(bytes, i + 1);
+    i = fraction > i + 1 ? fraction : whole;
+  }
+  if (i > whole && (bytes[i] === 0x65 || bytes[i] === 0x45)) {
+    const sign = bytes[i + 1];
+    const from = sign === 0x2b || sign === 0x2d ? i + 2 : i + 1;
+    const power = digitsEnd(bytes, from);
+    i = power > from ? power : whole;
+  }
+  return i > whole ? i : unexpected(s, at);
+}
+
+function wordEnd(s: Scanner, at: number, word: string): number {
+  for (let i = 1; i < word.length; i++) {
+    if (s.bytes[at + i] !== word.charCodeAt(i)) return unexpected(s, at + i);
+  }
+  return at + word.length;
+}
+
+function digitsEnd(bytes: Uint8Array, at: number): number {
+  let i = at;
+  while (((bytes[i] as number) ^ 0x30) <= 9 && i < bytes.length) i++;
+  return i;
+}
+
+function skipSpace(bytes: Uint8Array, at: number): number {
+  for (let i = at; ; i++) {
+    const c = bytes[i];
+    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return i;
+  }
+}
+
+function unexpected(s: Scanner, at: number): -1 {
+  const c = s.bytes[at];
+  const lost = c === undefined || c === 0x7d || c === 0x5d;
+  return fail(s, lost ? "unbalanced" : "bad_token", Math.min(at, s.bytes.length));
+}
+
+function fail(s: Scanner, problem: FactProblem, offset: number): -1 {
+  s.problem = problem;
+  s.offset = offset;
+  return -1;
+}
+
+function refuse(problem: FactProblem, offset: number): FactScan<never> {
+  return { ok: false, problem, offset };
+}

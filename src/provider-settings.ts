@@ -1,0 +1,127 @@
+import type { ConfigProblem } from "./config/problems.ts";
+import type { Provider } from "./contract/plugin.ts";
+import type { FoundCredentials } from "./credentials.ts";
+import { type ActiveProvider, type Credential, isLoopbackHost, toBase } from "./providers.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import type { ProviderSettings } from "./settings.ts";
+
+/** What the configuration can tell of a place in its file. */
+export interface ConfigPlaces {
+  /** Names below a path of the YAML, also those without a value. */
+  childrenOf(path: string): readonly string[];
+  problemAt(path: string, message: string, mend: string): ConfigProblem;
+}
+
+export interface ResolvedProviders {
+  readonly providers: readonly ActiveProvider[];
+  readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly string[];
+}
+
+const defaults = { firstByteMs: 300_000, idleMs: 300_000, totalMs: 3_600_000 };
+/** Seconds that an unused connection to a provider is kept: below what providers keep theirs. */
+const idleSeconds = 50;
+
+/** Providers of a configuration without any: the built-in one, which needs no account. */
+const fallback = ["sandbox"];
+
+/** Turns settings into providers, or says what is wrong with them. */
+export function resolveProviders(
+  settings: ProviderSettings,
+  places: ConfigPlaces,
+  kinds: readonly Provider[],
+  runtime: Runtime,
+  read: (names: readonly string[]) => FoundCredentials,
+): ResolvedProviders {
+  const named = places.childrenOf("providers");
+  const names = named.length > 0 ? named : fallback;
+  const found = read(names);
+  const providers: ActiveProvider[] = [];
+  const problems: ConfigProblem[] = [];
+  const warnings: string[] = [...found.warnings];
+  if (named.length === 0) warnings.push("no providers are configured: the sandbox answers");
+  for (const name of names) {
+    const made = resolveOne(name, settings, places, kinds, runtime, found);
+    if ("path" in made) problems.push(made);
+    else providers.push(made);
+  }
+  for (const { name, kind, credentials } of providers) {
+    if (kind.credential === "required" && credentials.length === 0) {
+      warnings.push(`provider ${name} has no credential: set providers.${name}.api_key`);
+    }
+  }
+  return { providers, problems, warnings };
+}
+
+function resolveOne(
+  name: string,
+  settings: ProviderSettings,
+  places: ConfigPlaces,
+  kinds: readonly Provider[],
+  runtime: Runtime,
+  found: FoundCredentials,
+): ActiveProvider | ConfigProblem {
+  const at = `providers.${name}`;
+  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name)) {
+    return places.problemAt(at, "is no name for a provider", "use letters, digits and . _ -");
+  }
+  const protocol = settings.protocol[name] ?? name;
+  const kind = kinds.find((k) => k.protocol === protocol);
+  if (kind === undefined) {
+    const known = kinds.map((k) => k.protocol).join(", ");
+    const wrong =
+      settings.protocol[name] === undefined
+        ? "needs a protocol, since its name is not one"
+        : `there is no protocol \`${protocol}\``;
+    return places.problemAt(
+      settings.protocol[name] === undefined ? at : `${at}.protocol`,
+      wrong,
+      `set protocol to one of ${known}`,
+    );
+  }
+  const address = baseOf(name, kind, settings, places);
+  if ("path" in address) return address;
+  const inline = settings.apiKey[name];
+  const credentials: Credential[] = [
+    ...(inline === undefined ? [] : [{ id: `${name}-inline`, secret: inline, priority: 0 }]),
+    ...(found.byProvider.get(name) ?? []),
+  ].sort((a, b) => a.priority - b.priority);
+  return {
+    name,
+    kind,
+    base: address.base,
+    credentials,
+    timeouts: {
+      firstByteMs: settings.firstByte[name] ?? defaults.firstByteMs,
+      idleMs: settings.idle[name] ?? defaults.idleMs,
+      totalMs: settings.total[name] ?? defaults.totalMs,
+    },
+    models: settings.models[name]?.map((m) =>
+      typeof m === "string" ? { name: m, upstream: m } : m,
+    ),
+    pool:
+      kind.answer === undefined
+        ? runtime.openPool({
+            idleSeconds,
+            environmentProxy: !isLoopbackHost(new URL(address.base).hostname),
+          })
+        : undefined,
+  };
+}
+
+function baseOf(
+  name: string,
+  kind: Provider,
+  settings: ProviderSettings,
+  places: ConfigPlaces,
+): { readonly base: string } | ConfigProblem {
+  if (kind.answer !== undefined) return { base: "" };
+  const path = `providers.${name}.base_url`;
+  const baseUrl = settings.baseUrl[name] ?? kind.baseUrl;
+  if (baseUrl === undefined) {
+    return places.problemAt(path, "is missing", "write where the provider is, with https://");
+  }
+  const insecure = settings.allowInsecure[name] ?? false;
+  const made = toBase(baseUrl, kind.version, settings.apiPath[name], insecure);
+  return "wrong" in made ? places.problemAt(path, made.wrong, "") : made;
+}

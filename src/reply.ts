@@ -1,0 +1,228 @@
+import type { Problem, StreamReader } from "./contract/plugin.ts";
+import type { Usage } from "./contract/types.ts";
+import { errorTable, type Refusal } from "./errors.ts";
+import type { ExchangeEnd, RunningExchange } from "./exchange.ts";
+import { toClientHeaders } from "./headers.ts";
+import { inflate } from "./kit/inflate.ts";
+import type { MaybePromise, MutableHead } from "./pipeline.ts";
+import type { ActiveProvider } from "./providers.ts";
+import { Relay, type RelayTap } from "./relay.ts";
+import type { UpstreamAnswer } from "./upstream.ts";
+
+/** Replies up to this length are read whole: cheaper than a stream, and a short one is a 502. */
+const wholeBytes = 64 * 1024;
+
+/** Enough of a long reply's end to hold the usage it reports. */
+const tailBytes = 16 * 1024;
+
+const inflateLimits = { bytes: 256 * 1024 * 1024, ratio: 200, ratioFloor: 1024 * 1024 };
+const encoder = new TextEncoder();
+
+/** Turns a refusal into the client's answer and ends the exchange. */
+export function refuse(
+  x: RunningExchange,
+  refusal: Refusal,
+  upstream?: { readonly status: number; readonly headers: Headers; readonly provider: string },
+): MaybePromise<Response> {
+  const headers = toClientHeaders(x, upstream?.headers);
+  headers["content-type"] = "application/json";
+  if (refusal.retryAfterSeconds !== undefined) {
+    headers["retry-after"] = String(Math.max(1, Math.ceil(refusal.retryAfterSeconds)));
+  }
+  Object.assign(headers, refusal.headers);
+  const { status } = errorTable[refusal.code];
+  return send(x, { status, headers, stream: false, code: refusal.code }, (final) => {
+    const shown = final ?? refusal;
+    x.finish({
+      kind: endKind(shown),
+      status: errorTable[shown.code].status,
+      code: shown.code,
+      policy: shown.policy,
+      provider: upstream?.provider,
+      upstreamStatus: upstream?.status ?? 0,
+    });
+    return x.method === "HEAD" ? null : x.route.dialect.error(toProblem(x, shown));
+  });
+}
+
+/** Ends an exchange with a body that the house made itself. */
+export function answer(x: RunningExchange, body: string): MaybePromise<Response> {
+  const headers = toClientHeaders(x, undefined);
+  headers["content-type"] = "application/json";
+  return send(x, { status: 200, headers, stream: false, code: undefined }, (final) => {
+    if (final !== undefined) return x.route.dialect.error(toProblem(x, final));
+    x.finish({ kind: "success", status: 200 });
+    return body;
+  });
+}
+
+/** Passes a provider's answer on: usage is read as it goes by, faults are told in the dialect. */
+export async function passOn(
+  x: RunningExchange,
+  provider: ActiveProvider,
+  upstream: UpstreamAnswer,
+  writeStallMs: number,
+): Promise<Response> {
+  const { response, cancel } = upstream;
+  const { status, headers: theirs } = response;
+  const bad = (detail: Refusal): MaybePromise<Response> => {
+    cancel();
+    return refuse(x, detail, { status, headers: theirs, provider: provider.name });
+  };
+  const source = decoded(response);
+  if (source === undefined) return bad({ code: "upstream_bad_answer" });
+  const type = theirs.get("content-type") ?? "application/json";
+  const isStream = type.startsWith("text/event-stream");
+  const length = Number(theirs.get("content-length") ?? Number.NaN);
+  const headers = toClientHeaders(x, theirs);
+  headers["content-type"] = type;
+  const head: MutableHead = { status, headers, stream: isStream, code: undefined };
+  const end = (rest: Omit<ExchangeEnd, "status">): void =>
+    x.finish({ status, upstreamStatus: status, provider: provider.name, ...rest });
+
+  if (!isStream && length <= wholeBytes && theirs.get("content-encoding") === null) {
+    return passWhole(x, response, head, end, bad);
+  }
+  if (isStream) headers["x-accel-buffering"] = "no";
+  const tap = isStream ? streamTap(x) : tailTap(x);
+  const limits = {
+    idleMs: provider.timeouts.idleMs,
+    totalMs: provider.timeouts.totalMs,
+    writeStallMs,
+  };
+  x.holdOpen();
+  return send(x, head, (refusal) => {
+    if (refusal !== undefined) {
+      cancel();
+      return x.route.dialect.error(toProblem(x, refusal));
+    }
+    const relay = new Relay(x, source, tap, limits, ({ bytes, refusal: why, clientGone }) => {
+      const usage = tap.usage();
+      if (clientGone || why !== undefined) cancel();
+      if (clientGone) end({ kind: "client_abort", bytes, usage });
+      else if (why !== undefined) end({ kind: endKind(why), code: why.code, bytes, usage });
+      else end({ kind: tap.failed() ? "upstream_error" : "success", bytes, usage });
+    });
+    return relay.body;
+  });
+}
+
+async function passWhole(
+  x: RunningExchange,
+  response: Response,
+  head: MutableHead,
+  end: (rest: Omit<ExchangeEnd, "status">) => void,
+  bad: (refusal: Refusal) => MaybePromise<Response>,
+): Promise<Response> {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = new Uint8Array(await response.arrayBuffer());
+  } catch {
+    return bad(x.stopped ?? { code: "upstream_truncated" });
+  }
+  const usage = x.route.dialect.readUsage(bytes);
+  return send(x, head, (refusal) => {
+    if (refusal !== undefined) return x.route.dialect.error(toProblem(x, refusal));
+    end({ kind: "success", bytes: bytes.byteLength, usage });
+    return bytes;
+  });
+}
+
+/** Shows the head to the response hooks, then builds the answer with what `body` returns. */
+export function send(
+  x: RunningExchange,
+  head: MutableHead,
+  body: (refusal: Refusal | undefined) => BodyInit | null,
+): MaybePromise<Response> {
+  const refusal = x.route.pipeline.response(x, head);
+  if (refusal instanceof Promise) return refusal.then((late) => build(x, head, late, body));
+  return build(x, head, refusal, body);
+}
+
+function build(
+  x: RunningExchange,
+  head: MutableHead,
+  refusal: Refusal | undefined,
+  body: (refusal: Refusal | undefined) => BodyInit | null,
+): Response {
+  const { headers } = head;
+  if (refusal === undefined) return new Response(body(undefined), { status: head.status, headers });
+  headers["content-type"] = "application/json";
+  const { status } = errorTable[refusal.code];
+  const content = body(refusal);
+  x.finish({ kind: endKind(refusal), status, code: refusal.code, policy: refusal.policy });
+  return new Response(content, { status, headers });
+}
+
+export function toProblem(x: RunningExchange, refusal: Refusal): Problem {
+  const { status, message } = errorTable[refusal.code];
+  return {
+    code: refusal.code,
+    status,
+    message: refusal.message ?? message,
+    requestId: x.id,
+  };
+}
+
+function endKind(refusal: Refusal): ExchangeEnd["kind"] {
+  const { code } = refusal;
+  if (code === "policy_fault" || code === "internal") return "fault";
+  if (code.startsWith("upstream_")) return "upstream_error";
+  if (code === "revoked" || code === "shutting_down" || code === "client_stalled") return "aborted";
+  return "denied";
+}
+
+/** The body as plain bytes; undefined when its coding is not known. */
+function decoded(response: Response): ReadableStream<Uint8Array> | undefined {
+  const body = response.body ?? new Response("").body;
+  const encoding = response.headers.get("content-encoding");
+  if (body === null) return undefined;
+  if (encoding === null || encoding === "" || encoding === "identity") return body;
+  return inflate(body, encoding, inflateLimits);
+}
+
+interface UsageTap extends RelayTap {
+  usage(): Usage | undefined;
+  /** The provider itself told the client of a failure. */
+  failed(): boolean;
+}
+
+/** Watches an event stream; one that ends early gets an error event in its dialect. */
+function streamTap(x: RunningExchange): UsageTap {
+  const reader: StreamReader = x.route.dialect.readStream();
+  let failed = false;
+  const words = (refusal: Refusal): Uint8Array =>
+    encoder.encode(x.route.dialect.streamError(toProblem(x, refusal)));
+  return {
+    push: (chunk) => reader.push(chunk),
+    end() {
+      const how = reader.end();
+      failed = how === "error";
+      return how === "truncated" ? words({ code: "upstream_truncated" }) : undefined;
+    },
+    broken: (refusal) => (refusal.code === "client_stalled" ? undefined : words(refusal)),
+    usage: () => reader.usage,
+    failed: () => failed,
+  };
+}
+
+/** Keeps the end of a long JSON reply, where its usage stands. */
+function tailTap(x: RunningExchange): UsageTap {
+  let tail = new Uint8Array();
+  return {
+    push(chunk) {
+      if (chunk.byteLength >= tailBytes) {
+        tail = chunk.slice(chunk.byteLength - tailBytes);
+        return;
+      }
+      const joined = new Uint8Array(tail.byteLength + chunk.byteLength);
+      joined.set(tail);
+      joined.set(chunk, tail.byteLength);
+      tail = joined.length > tailBytes ? joined.slice(joined.length - tailBytes) : joined;
+    },
+    end: () => undefined,
+    broken: () => undefined,
+    usage: () => x.route.dialect.readUsage(tail),
+    failed: () => false,
+  };
+}

@@ -1,0 +1,60 @@
+import type { ListenOptions, Listener, Pool, PoolOptions, Runtime, Transport } from "./runtime.ts";
+
+/** Longest that Bun lets a connection be idle between requests, in seconds. */
+const idleSeconds = 60;
+
+/** Ours is the body limit (server.limits.body_bytes): Bun's own would answer without a dialect. */
+const runtimeBodyBytes = Number.MAX_SAFE_INTEGER;
+
+function listen(options: ListenOptions): Listener {
+  const server = Bun.serve({
+    hostname: options.host,
+    port: options.port,
+    idleTimeout: idleSeconds,
+    maxRequestBodySize: runtimeBodyBytes,
+    // Bun's error page for developers shows messages, paths and source.
+    development: false,
+    fetch: (request) => options.handle(request, transport),
+    error(error) {
+      options.onError(error);
+      return new Response(null, { status: 500 });
+    },
+  });
+  const transport: Transport = {
+    peer: (request) => server.requestIP(request)?.address ?? "",
+    holdOpen: (request) => server.timeout(request, 0),
+  };
+  return {
+    host: options.host,
+    port: server.port ?? options.port,
+    drain: async () => void (await server.stop(false)),
+    close: () => void server.stop(true),
+  };
+}
+
+function openPool(options: PoolOptions): Pool {
+  const session = new Bun.FetchSession({ keepAlive: { idleTimeout: options.idleSeconds } });
+  const proxy = options.environmentProxy ? undefined : false;
+  return {
+    fetch: (url, { method, headers, body, signal }) =>
+      session.fetch(url, {
+        method,
+        headers,
+        body: body as BodyInit | undefined,
+        signal,
+        redirect: "manual",
+        decompress: false,
+        timeout: false,
+        proxy,
+      } as BunFetchRequestInit),
+    close: () => session.close(),
+  };
+}
+
+export const bunRuntime: Runtime = {
+  name: "bun",
+  version: Bun.version,
+  compiled: Bun.isStandaloneExecutable,
+  listen,
+  openPool,
+};

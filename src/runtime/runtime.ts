@@ -1,0 +1,54 @@
+/** What only the runtime can do; each runtime implements it once, nothing else names one. */
+export interface Runtime {
+  readonly name: string;
+  readonly version: string;
+  /** True for the single executable. */
+  readonly compiled: boolean;
+  listen(options: ListenOptions): Listener;
+  /** A `fetch` with a keep-alive pool of its own, without redirects, time limit or decoding. */
+  openPool(options: PoolOptions): Pool;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  handle(request: Request, transport: Transport): Response | Promise<Response>;
+  /** What escaped `handle`; the client gets a bare 500. */
+  onError(error: unknown): void;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** No new connections; resolves when the open requests have ended. */
+  drain(): Promise<void>;
+  /** Cuts what is left. */
+  close(): void;
+}
+
+/** What a request's connection can tell and take. */
+export interface Transport {
+  peer(request: Request): string;
+  /** Stops the runtime's idle timer, which would cut a silent stream. */
+  holdOpen(request: Request): void;
+}
+
+export interface PoolOptions {
+  /** Seconds an unused connection is kept. */
+  readonly idleSeconds: number;
+  /** False: a proxy named by the environment is not used, as for loopback. */
+  readonly environmentProxy: boolean;
+}
+
+export interface Pool {
+  fetch(url: string, init: PoolRequest): Promise<Response>;
+  close(): void;
+}
+
+export interface PoolRequest {
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array | undefined;
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,198 @@
+import * as v from "valibot";
+import { bytes, doc, duration, port, secret } from "./kit/schema.ts";
+
+const text = v.pipe(v.string(), v.nonEmpty());
+const modelName = v.pipe(v.string(), v.nonEmpty(), v.maxLength(256));
+
+const server = v.strictObject({
+  host: v.optional(v.pipe(text, doc("Address to listen on.")), "127.0.0.1"),
+  port: v.optional(v.pipe(port(), doc("Port to listen on.")), 8317),
+  drainTimeout: v.optional(
+    v.pipe(duration(), doc("How long running requests may finish after SIGTERM.")),
+    "25s",
+  ),
+  concurrentRequests: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(1), doc("Most requests at the same time.")),
+    4096,
+  ),
+  bodyBytes: v.optional(v.pipe(bytes(), doc("Largest request body.")), "32MiB"),
+  bodyBytesInFlight: v.optional(
+    v.pipe(bytes(), doc("Most bytes of request bodies held at the same time.")),
+    "128MiB",
+  ),
+  bodyTimeout: v.optional(
+    v.pipe(duration(), doc("How long a request body may take to arrive.")),
+    "30s",
+  ),
+  writeStall: v.optional(
+    v.pipe(duration(), doc("How long a client may leave an answer unread.")),
+    "60s",
+  ),
+});
+
+/** What listens, and its limits. */
+export const serverClaims = {
+  name: "server",
+  schema: server,
+  keys: {
+    host: "server.host",
+    port: "server.port",
+    drainTimeout: "server.drain_timeout",
+    concurrentRequests: "server.limits.concurrent_requests",
+    bodyBytes: "server.limits.body_bytes",
+    bodyBytesInFlight: "server.limits.body_bytes_in_flight",
+    bodyTimeout: "server.limits.body_timeout",
+    writeStall: "server.limits.write_stall",
+  },
+} as const;
+export type ServerSettings = v.InferOutput<typeof server>;
+
+const model = v.union([
+  modelName,
+  v.strictObject({ name: modelName, upstream: modelName }),
+]);
+const providers = v.strictObject({
+  protocol: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(
+        text,
+        doc("Kind of provider; the provider's own name when it is the name of a kind.", {
+          example: "claude",
+        }),
+      ),
+    ),
+    {},
+  ),
+  baseUrl: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(text, doc("Where the provider is.", { example: "https://api.anthropic.com" })),
+    ),
+    {},
+  ),
+  apiPath: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(v.string(), doc("Path added to base_url instead of the API's version.", { example: "v1" })),
+    ),
+    {},
+  ),
+  apiKey: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(secret(), doc("One credential, beside those in auth.dir.", { example: "${ANTHROPIC_API_KEY}" })),
+    ),
+    {},
+  ),
+  models: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(
+        v.array(model),
+        doc("Models to serve, with aliases; none: the provider's own list.", {
+          example: ["claude-sonnet-4-5", { name: "fast", upstream: "claude-haiku-4-5" }],
+        }),
+      ),
+    ),
+    {},
+  ),
+  allowInsecure: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(v.boolean(), doc("Accept a plain http base_url that leaves this machine.")),
+    ),
+    {},
+  ),
+  firstByte: v.optional(
+    v.record(v.string(), v.pipe(duration(), doc("How long the provider may take to begin its answer."))),
+    {},
+  ),
+  idle: v.optional(
+    v.record(v.string(), v.pipe(duration(), doc("How long the provider may be silent in a stream."))),
+    {},
+  ),
+  total: v.optional(
+    v.record(v.string(), v.pipe(duration(), doc("How long one answer may take in all."))),
+    {},
+  ),
+});
+
+/** Who is upstream; other owners may claim other leaves below `providers.*`. */
+export const providerClaims = {
+  name: "providers",
+  schema: providers,
+  keys: {
+    protocol: "providers.*.protocol",
+    baseUrl: "providers.*.base_url",
+    apiPath: "providers.*.api_path",
+    apiKey: "providers.*.api_key",
+    models: "providers.*.models",
+    allowInsecure: "providers.*.allow_insecure",
+    firstByte: "providers.*.timeout.first_byte",
+    idle: "providers.*.timeout.idle",
+    total: "providers.*.timeout.total",
+  },
+} as const;
+export type ProviderSettings = v.InferOutput<typeof providers>;
+
+const logging = v.strictObject({
+  level: v.optional(
+    v.pipe(v.picklist(["debug", "info", "warn", "error", "off"]), doc("Least level that is logged.")),
+    "info",
+  ),
+  format: v.optional(
+    v.pipe(v.picklist(["json", "pretty"]), doc("Form of a log line on standard error.")),
+    "json",
+  ),
+});
+
+/** The operational log. */
+export const loggingClaims = {
+  name: "logging",
+  schema: logging,
+  keys: { level: "logging.level", format: "logging.format" },
+} as const;
+export type LoggingSettings = v.InferOutput<typeof logging>;
+
+const auth = v.strictObject({
+  dir: v.optional(
+    v.pipe(text, doc("Directory of credentials (0700), one file each (0600).")),
+    "./auths",
+  ),
+});
+
+/** Where credentials and generated keys are. */
+export const authDirClaims = { name: "auth-dir", schema: auth, keys: { dir: "auth.dir" } } as const;
+
+const rollout = v.strictObject({
+  mode: v.optional(
+    v.pipe(
+      v.picklist(["enforce", "shadow", "off"]),
+      doc("shadow: count what it would refuse; off: leave it out."),
+    ),
+    "enforce",
+  ),
+  acceptUncovered: v.optional(
+    v.pipe(v.boolean(), doc("Start although the policy can't see every surface.")),
+    false,
+  ),
+});
+export type RolloutSettings = v.InferOutput<typeof rollout>;
+
+/** How one policy is rolled out. */
+export function rolloutClaims(policy: string) {
+  return {
+    name: rolloutName(policy),
+    schema: rollout,
+    keys: {
+      mode: `policies.${policy}.mode`,
+      acceptUncovered: `policies.${policy}.accept_uncovered`,
+    },
+  };
+}
+
+/** Under which name the rollout settings of a policy are found. */
+export function rolloutName(policy: string): string {
+  return `rollout:${policy}`;
+}

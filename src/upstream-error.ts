@@ -1,0 +1,98 @@
+import type { Refusal } from "./errors.ts";
+import type { RunningExchange } from "./exchange.ts";
+import { toClientHeaders } from "./headers.ts";
+import { inflate } from "./kit/inflate.ts";
+import type { Credential } from "./providers.ts";
+import { send } from "./reply.ts";
+import type { UpstreamAnswer } from "./upstream.ts";
+
+/** Longest error body that is read; a longer one is not passed on. */
+const errorBytes = 64 * 1024;
+
+/** What a provider's error status means for the attempt loop. */
+export function errorClass(status: number): "credential" | "retry" | "final" {
+  if (status === 401 || status === 403) return "credential";
+  return status === 429 || status >= 500 ? "retry" : "final";
+}
+
+/** A provider's own error, bounded and checked, ready to be passed on. */
+export interface UpstreamError {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: string | undefined;
+}
+
+/** Reads a provider's error body: JSON only, within bounds, and without the credential in it. */
+export async function readUpstreamError(
+  answer: UpstreamAnswer,
+  credential: Credential | undefined,
+): Promise<UpstreamError> {
+  const { response, cancel } = answer;
+  const { status, headers } = response;
+  const text = await readText(response).catch(() => undefined);
+  cancel();
+  if (text === undefined || !isJsonObject(text)) return { status, headers, body: undefined };
+  const secret = credential?.secret.expose();
+  if (secret !== undefined && text.includes(secret)) return { status, headers, body: undefined };
+  return { status, headers, body: text };
+}
+
+/**
+ * Tells the client of a provider's error: its own words when they are about the request, ours when
+ * they are about the proxy's credential or no JSON.
+ */
+export function toRefusal(error: UpstreamError): Refusal | undefined {
+  if (errorClass(error.status) === "credential") {
+    // Its words may name the account or part of the key; a retry with the same key can't help.
+    return { code: "upstream_refused_credential", headers: { "x-should-retry": "false" } };
+  }
+  return error.body === undefined ? { code: "upstream_bad_answer" } : undefined;
+}
+
+/** Passes the provider's own error body on. */
+export function passError(
+  x: RunningExchange,
+  error: UpstreamError,
+  provider: string,
+): Response | Promise<Response> {
+  const { status, body } = error;
+  const headers = toClientHeaders(x, error.headers);
+  headers["content-type"] = "application/json";
+  return send(x, { status, headers, stream: false, code: undefined }, () => {
+    x.finish({ kind: "upstream_error", status, upstreamStatus: status, provider });
+    return body ?? "";
+  });
+}
+
+async function readText(response: Response): Promise<string | undefined> {
+  const encoding = response.headers.get("content-encoding");
+  const limits = { bytes: errorBytes, ratio: 200, ratioFloor: errorBytes };
+  const body =
+    response.body === null || encoding === null || encoding === "identity"
+      ? response.body
+      : (inflate(response.body, encoding, limits) ?? null);
+  if (body === null) return undefined;
+  const reader = body.getReader();
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "";
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + decoder.decode();
+    size += value.byteLength;
+    if (size > errorBytes) {
+      reader.cancel().catch(() => {});
+      return undefined;
+    }
+    text += decoder.decode(value, { stream: true });
+  }
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null;
+  } catch {
+    return false;
+  }
+}

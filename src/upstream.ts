@@ -1,0 +1,95 @@
+import type { ErrorCode } from "./contract/errors.ts";
+import type { RunningExchange } from "./exchange.ts";
+import { toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
+import { type ActiveProvider, type Credential, upstreamUrl } from "./providers.ts";
+
+/** What is sent in one attempt. */
+export interface UpstreamCall {
+  readonly provider: ActiveProvider;
+  readonly credential: Credential | undefined;
+  readonly model: string;
+  readonly body: Uint8Array;
+}
+
+/** Why no usable answer came; `detail` is for the log, never for a client. */
+export interface UpstreamFailure {
+  readonly failed: ErrorCode;
+  readonly detail: string;
+}
+
+/** An answer's head has arrived and its body is still on its way. */
+export interface UpstreamAnswer {
+  readonly response: Response;
+  /** Ends the request upstream; safe to call at any time. */
+  cancel(): void;
+}
+
+/**
+ * Sends one attempt and waits for the head of the answer.
+ * @returns the answer; a failure if none came; undefined if the client or the house gave up
+ */
+export async function sendUpstream(
+  x: RunningExchange,
+  call: UpstreamCall,
+): Promise<UpstreamAnswer | UpstreamFailure | undefined> {
+  const { provider } = call;
+  const abort = new AbortController();
+  const cancel = (): void => abort.abort();
+  const { signal } = x.request;
+  if (signal.aborted) return undefined;
+  signal.addEventListener("abort", cancel);
+  x.expect("upstream_timeout", provider.timeouts.firstByteMs, cancel);
+  try {
+    const response = await request(x, call, abort.signal);
+    if (response.status >= 300 && response.status < 400) {
+      cancel();
+      return { failed: "upstream_bad_answer", detail: `redirect ${response.status}` };
+    }
+    return { response, cancel };
+  } catch (error) {
+    if (x.stopped?.code === "upstream_timeout") {
+      return { failed: "upstream_timeout", detail: "no answer in time" };
+    }
+    if (signal.aborted || x.stopped !== undefined) return undefined;
+    return { failed: "upstream_unreachable", detail: describe(error) };
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+async function request(
+  x: RunningExchange,
+  call: UpstreamCall,
+  signal: AbortSignal,
+): Promise<Response> {
+  const { provider, credential, model, body } = call;
+  const { kind, pool } = provider;
+  if (kind.answer !== undefined) {
+    const stream = x.call?.stream ?? false;
+    return kind.answer({ dialect: x.dialect, model, stream, body, signal });
+  }
+  if (pool === undefined) throw new Error(`provider ${provider.name} has no pool`);
+  const headers = toUpstreamHeaders(x.request.headers, kind.defaultHeaders);
+  if (credential !== undefined) kind.authorize(headers, credential.secret.expose());
+  const url = upstreamUrl(provider, x.surface, model, toUpstreamQuery(x.request.url));
+  const init = { method: "POST", headers, body, signal };
+  try {
+    return await pool.fetch(url, init);
+  } catch (error) {
+    if (!isStaleConnection(error) || signal.aborted) throw error;
+    // The provider had closed the kept connection before it read the request: no byte of an
+    // answer came, so it is sent once more, on whatever connection is next.
+    return pool.fetch(url, init);
+  }
+}
+
+/** What a kept-alive connection that the other side has closed looks like when it is used. */
+function isStaleConnection(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return code === "ECONNRESET" || code === "ConnectionClosed" || code === "EPIPE";
+}
+
+function describe(error: unknown): string {
+  const { name, code } = (error ?? {}) as { name?: string; code?: string };
+  return [name, code].filter(Boolean).join(" ") || "unknown error";
+}
