@@ -19,6 +19,8 @@ export interface AppParts extends CallHouse {
   readonly concurrentRequests: number;
   /** The generation takes hold of a request; false: it is draining. */
   enter(): boolean;
+  /** Answers of the health endpoints, before the pipeline: they reveal nothing. */
+  health(path: string): Response;
 }
 
 type Env = { Bindings: Transport };
@@ -28,6 +30,9 @@ type Walk = (x: RunningExchange) => Answer;
 /** The route table of one generation: each handler is one straight walk, built here. */
 export function createApp(parts: AppParts): Hono<Env> {
   const app = new Hono<Env>();
+  for (const path of ["/healthz", "/health", "/readyz"]) {
+    app.get(path, () => parts.health(path));
+  }
   const methods = new Map<string, string[]>();
   for (const [key, group] of groupRoutes(parts.dialects)) {
     const [method = "", path = ""] = key.split(" ");

@@ -290,6 +290,7 @@ function createGeneration(parts: GenerationParts): Generation {
     budget: house.budget,
     concurrentRequests: server.concurrentRequests,
     log,
+    health: (path) => health(house, path),
     enter() {
       running += 1;
       return !house.draining;
@@ -308,4 +309,17 @@ function createGeneration(parts: GenerationParts): Generation {
       return running;
     },
   };
+}
+
+/** `/readyz` is 503 only while draining; a refused reload shows in its body. */
+function health(house: House, path: string): Response {
+  const ready = path !== "/readyz" || !house.draining;
+  const body = {
+    status: ready ? "ok" : "draining",
+    ...(path === "/readyz" && { reload: house.reloadRejected ? "rejected" : "ok" }),
+  };
+  return Response.json(body, {
+    status: ready ? 200 : 503,
+    headers: { "cache-control": "no-store" },
+  });
 }

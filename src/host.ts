@@ -15,6 +15,8 @@ export interface House {
   readonly announcements: Announcement[];
   /** New requests are refused; running ones finish. */
   draining: boolean;
+  /** The last reload was refused: the generation before it still serves. */
+  reloadRejected: boolean;
 }
 
 /** Something to show once; `secret` only where no log can catch it. */

@@ -150,9 +150,8 @@ function keyEnd(s: Scanner, at: number, depth: number): number {
 }
 
 function takeKey(s: Scanner, start: number, end: number): boolean {
-  let key = latin1(s, start + 1, end - 1);
-  if (!escapesHold(s, key, start)) return false;
-  if (/[\\\x80-\xff]/.test(key)) key = JSON.parse(s.bytes.toString("utf8", start, end));
+  const key = readString(s, start, end);
+  if (key === undefined) return false;
   s.name = s.keys.exact.get(key);
   if (s.name !== undefined) {
     return !s.facts.has(s.name) || fail(s, "duplicate_key", start) > 0;
@@ -161,45 +160,49 @@ function takeKey(s: Scanner, start: number, end: number): boolean {
 }
 
 function takeFact(s: Scanner, start: number, end: number): boolean {
-  const first = s.bytes[start] as number;
-  const quoted = first === 0x22;
-  if (quoted && !escapesHold(s, latin1(s, start + 1, end - 1), start)) return false;
-  if (s.name === undefined) return true;
+  const first = s.bytes[start];
   let value: Fact["value"];
-  if (first !== 0x7b && first !== 0x5b) {
-    // A fresh string: a slice of the window would keep all of it alive.
-    value = JSON.parse(s.bytes.toString("utf8", start, end)) as Fact["value"];
-    // C parsers stop at NUL, Go and Python disagree on lone surrogates and on integers past 2^53.
-    if (quoted ? /[\0\p{Surrogate}]/u.test(value as string) : isVague(value)) {
-      return fail(s, "ambiguous_value", start) > 0;
-    }
+  if (first === 0x22) {
+    value = readString(s, start, end);
+    if (value === undefined) return false;
   }
+  if (s.name === undefined) return true;
+  if (first === 0x74 || first === 0x66) value = first === 0x74;
+  else if (first === 0x6e) value = null;
+  else if (first !== 0x22 && first !== 0x7b && first !== 0x5b) {
+    value = Number(s.bytes.toString("latin1", start, end));
+  }
+  if (isAmbiguous(value)) return fail(s, "ambiguous_value", start) > 0;
   s.facts.set(s.name, { value, start, end });
   s.name = undefined;
   return true;
 }
 
-function isVague(value: Fact["value"]): boolean {
+// C parsers stop at NUL; lone surrogates and integers past 2^53 come out differently everywhere.
+function isAmbiguous(value: Fact["value"]): boolean {
+  if (typeof value === "string") return /[\0\p{Surrogate}]/u.test(value);
   return typeof value === "number" && !(Math.abs(value) <= Number.MAX_SAFE_INTEGER);
 }
 
-/** What a key looks like to parsers that fold case (Go, Java) or stop at NUL (C). */
+// What a key looks like to parsers that fold case (Go, Java) or stop at NUL (C). Up, then down,
+// since that also folds U+017F, U+0131 and U+212A; U+0130 leaves a dot behind.
 function fold(key: string): string {
-  // Up, then down, as this also folds U+017F, U+0131 and U+212A; U+0130 leaves a dot behind.
-  return key.toUpperCase().toLowerCase().replace(/\u0307|\0[^]*/g, "");
+  const folded = key.toUpperCase().toLowerCase();
+  return /^[a-z0-9_]*$/.test(folded) ? folded : folded.replace(/\u0307|\0[^]*/g, "");
 }
 
-function escapesHold(s: Scanner, text: string, start: number): boolean {
-  for (let i = text.indexOf("\\"); i >= 0; i = text.indexOf("\\", i + 2)) {
-    const c = text.charCodeAt(i + 1);
-    if (c === 0x6e || c === 0x22 || c === 0x5c) continue;
-    escape.lastIndex = i;
-    if (!escape.test(text)) return fail(s, "bad_string", start + 1 + i) > 0;
+/** Decodes a string that starts and ends with its quotes; undefined if an escape is wrong. */
+function readString(s: Scanner, start: number, end: number): string | undefined {
+  // Not a slice of the window, which would keep all of the window alive.
+  const text = s.bytes.toString("utf8", start + 1, end - 1);
+  if (!text.includes("\\")) return text;
+  try {
+    return JSON.parse(`"${text}"`) as string;
+  } catch {
+    fail(s, "bad_string", start);
+    return undefined;
   }
-  return true;
 }
-
-const escape = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 
 /** Returns where a string ends, given where its text starts. */
 function stringEnd(s: Scanner, at: number): number {
@@ -234,12 +237,6 @@ function loadWindow(s: Scanner, at: number): boolean {
   s.text = s.bytes.toString("latin1", s.base, s.end);
   s.controls = /[\x00-\x1f]/.test(s.text);
   return s.base < s.end;
-}
-
-function latin1(s: Scanner, start: number, end: number): string {
-  return start >= s.base && end <= s.end
-    ? s.text.slice(start - s.base, end - s.base)
-    : s.bytes.toString("latin1", start, end);
 }
 
 /** Returns where a number, `true`, `false` or `null` ends. */
@@ -290,10 +287,16 @@ function unexpected(s: Scanner, at: number): -1 {
   return fail(s, lost ? "unbalanced" : "bad_token", Math.min(at, s.bytes.length));
 }
 
+/** Records why a helper gave up; compare with 0 for a boolean. */
 function fail(s: Scanner, problem: FactProblem, offset: number): -1 {
   s.problem = problem;
   s.offset = offset;
   return -1;
+}
+
+/** The sentence for the client, with the byte that it is about. */
+export function problemText(problem: FactProblem, offset: number): string {
+  return `${factProblems[problem]} (byte ${offset})`;
 }
 
 function refuse(problem: FactProblem, offset: number): FactScan<never> {

@@ -1,0 +1,162 @@
+/**
+ * Builds `dist/cliproxy` for this machine.
+ *   bun build.ts              generated files, then the executable
+ *   bun build.ts --generate   only the generated files
+ *   bun build.ts --check      fails when a generated file is not up to date
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { basename, join } from "node:path";
+
+const root = import.meta.dirname;
+const mode = process.argv[2];
+
+/** Plugin folders of the registry: folder, export of each file, name of the list. */
+const lists = [
+  { folder: "policies", item: "policy", type: "Policy", list: "policies" },
+  { folder: "plugins/dialects", item: "dialect", type: "Dialect", list: "dialects" },
+  { folder: "plugins/providers", item: "provider", type: "Provider", list: "providers" },
+] as const;
+
+function pluginsIn(folder: string): string[] {
+  return readdirSync(join(root, folder))
+    .map((entry) => {
+      const isFolder = statSync(join(root, folder, entry)).isDirectory();
+      return isFolder ? `${entry}/index.ts` : entry;
+    })
+    .filter((file) => file.endsWith(".ts"))
+    .sort();
+}
+
+function registry(): string {
+  const imports: string[] = [];
+  const bodies: string[] = [];
+  for (const { folder, item, type, list } of lists) {
+    const names: string[] = [];
+    for (const file of pluginsIn(folder)) {
+      const name = file.replace(/(\/index)?\.ts$/, "");
+      const local = `${item}${name.replace(/(^|-)(\w)/g, (_m, _d, c: string) => c.toUpperCase())}`;
+      imports.push(`import { ${item} as ${local} } from "../${folder}/${file}";`);
+      names.push(local);
+    }
+    const cast = type === "Policy" ? " as unknown as readonly Policy[]" : "";
+    bodies.push(
+      `export const ${list}: readonly ${type}[] = [\n${names.map((n) => `  ${n},\n`).join("")}]${cast};\n`,
+    );
+  }
+  return [
+    "// Written by build.ts from the folders policies/ and plugins/: don't edit.",
+    ...imports,
+    'import type { Dialect, Provider } from "./contract/plugin.ts";',
+    'import type { Policy } from "./contract/policy.ts";',
+    "",
+    bodies.join("\n"),
+  ].join("\n");
+}
+
+/** Generated files by path; later ones may import earlier ones. */
+const generated: readonly (readonly [path: string, make: () => Promise<string> | string])[] = [
+  ["src/registry.gen.ts", registry],
+  [
+    "config.schema.json",
+    async () => {
+      const { claimants } = await import("./src/assembly.ts");
+      const { toJsonSchema } = await import("./src/config/schema-doc.ts");
+      return `${JSON.stringify(toJsonSchema(claimants), null, 2)}\n`;
+    },
+  ],
+  [
+    "config.example.yaml",
+    async () => {
+      const { claimants } = await import("./src/assembly.ts");
+      const { toExampleYaml } = await import("./src/config/schema-doc.ts");
+      return toExampleYaml(claimants);
+    },
+  ],
+  ["README.md", () => withTables("README.md")],
+  ["docs/errors.md", () => withTables("docs/errors.md")],
+];
+
+/** Replaces what stands between `<!-- generated: NAME -->` and `<!-- end -->`. */
+async function withTables(path: string): Promise<string> {
+  const { policies } = await import("./src/registry.gen.ts");
+  const { inLine } = await import("./src/pipeline.ts");
+  const { errorTable } = await import("./src/errors.ts");
+  const tables: Readonly<Record<string, () => string>> = {
+    policies: () =>
+      [
+        "| policy | stage | what it does | on a fault |",
+        "|---|---|---|---|",
+        ...inLine(policies).map(
+          (p) => `| \`${p.name}\` | ${p.stage} | ${p.summary} | ${p.onFault} |`,
+        ),
+      ].join("\n"),
+    errors: () =>
+      [
+        "| code | status | what it says |",
+        "|---|---|---|",
+        ...Object.entries(errorTable).map(([c, e]) => `| \`${c}\` | ${e.status} | ${e.message} |`),
+      ].join("\n"),
+  };
+  return readFileSync(join(root, path), "utf8").replace(
+    /(<!-- generated: (\w+) -->\n)[^]*?(\n<!-- end -->)/g,
+    (_all, open: string, name: string, close: string) => {
+      const make = tables[name];
+      if (make === undefined) throw new Error(`${path}: no generated table named ${name}`);
+      return open + make() + close;
+    },
+  );
+}
+
+async function generate(checkOnly: boolean): Promise<void> {
+  const stale: string[] = [];
+  for (const [path, make] of generated) {
+    const now = await make();
+    const old = readOrEmpty(path);
+    if (now === old) continue;
+    if (checkOnly) stale.push(path);
+    else writeFileSync(join(root, path), now);
+  }
+  if (stale.length === 0) return;
+  console.error(`not up to date: ${stale.join(", ")}\n  mend: npm run generate`);
+  process.exit(1);
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(join(root, path), "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * `.env` and `bunfig.toml` of the working directory would run foreign settings and code, so their
+ * loading is turned off; `eval` throws.
+ */
+const compileFlags = [
+  ...["build", "--compile", "--minify", "--bytecode", "--format=esm", "--sourcemap"],
+  ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
+  "--compile-exec-argv=--disallow-code-generation-from-strings --no-addons",
+];
+
+function compile(): void {
+  mkdirSync(join(root, "dist"), { recursive: true });
+  const out = join(root, "dist/cliproxy");
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const define = `--define=CLIPROXY_VERSION=${JSON.stringify(version)}`;
+  const args = [...compileFlags, define, "src/main.ts", "--outfile", out];
+  const built = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
+  if (built.status !== 0) {
+    console.error(built.stdout + built.stderr);
+    process.exit(built.status ?? 1);
+  }
+  const bytes = readFileSync(out);
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  writeFileSync(`${out}.sha256`, `${digest}  ${basename(out)}\n`);
+  console.log(`dist/cliproxy ${version}: ${(bytes.length / 1e6).toFixed(1)} MB, sha256 ${digest}`);
+}
+
+await generate(mode === "--check");
+if (mode === undefined) compile();

@@ -1,0 +1,61 @@
+import { assemble, type PlannedPolicy } from "../assembly.ts";
+import { formatProblems } from "../config/problems.ts";
+import { surfaces } from "../contract/types.ts";
+import { silentLogger } from "../log.ts";
+import { inLine } from "../pipeline.ts";
+import { policies } from "../registry.gen.ts";
+import { currentRuntime } from "../runtime/process.ts";
+import { type CommandContext, exitCodes } from "./frame.ts";
+import { configSource, createHouse } from "./house.ts";
+
+/** `policies list`: what there is, and which keys each claims. */
+export function list({ io }: CommandContext): number {
+  const known = inLine(policies).map(({ name, stage, summary, config }) => ({
+    name,
+    stage,
+    summary,
+    keys: Object.values(config.keys) as string[],
+  }));
+  if (io.json) {
+    io.out(`${JSON.stringify(known)}\n`);
+    return exitCodes.fine;
+  }
+  for (const { name, stage, summary, keys } of known) {
+    io.out(`${name} (${stage})\n  ${summary}\n`);
+    if (keys.length > 0) io.out(`  keys: ${keys.join(", ")}\n`);
+  }
+  return exitCodes.fine;
+}
+
+/** `policies plan`: what this configuration enforces, where, in order. */
+export async function plan(context: CommandContext): Promise<number> {
+  const { io } = context;
+  const house = createHouse(silentLogger);
+  const assembled = await assemble(configSource(context), house, await currentRuntime(), false);
+  if (!assembled.ok) {
+    io.err(formatProblems(assembled.problems, { color: io.errColor }));
+    return exitCodes.badConfig;
+  }
+  const { generation } = assembled;
+  generation.retire();
+  if (io.json) io.out(`${JSON.stringify(generation.plan)}\n`);
+  else io.out(`${table(generation.plan.policies).join("\n")}\n`);
+  return exitCodes.fine;
+}
+
+function table(planned: readonly PlannedPolicy[]): string[] {
+  const rows = planned.map(({ name, stage, mode, onFault, surfaces: seen }) => [
+    name,
+    stage,
+    mode,
+    onFault,
+    seen.length === surfaces.length ? "all" : seen.join(","),
+  ]);
+  const head = ["policy", "stage", "mode", "on fault", "surfaces"];
+  const widths = head.map((title, i) =>
+    Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
+  );
+  return [head, ...rows].map((row) =>
+    row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd(),
+  );
+}

@@ -1,0 +1,156 @@
+import type { Generation } from "../assembly.ts";
+import { formatProblems } from "../config/problems.ts";
+import type { Logger } from "../contract/types.ts";
+import type { Announcement, House } from "../host.ts";
+import { createLogger } from "../log.ts";
+import { currentRuntime, err, exit, onSignal, onStray } from "../runtime/process.ts";
+import { type Server, startServer } from "../server.ts";
+import { watchFiles } from "../watch.ts";
+import { type CommandContext, exitCodes } from "./frame.ts";
+import { configSource, createHouse } from "./house.ts";
+import { planLines } from "./plan.ts";
+
+/** Serves until a signal ends it. */
+export async function run(context: CommandContext): Promise<number> {
+  const runtime = await currentRuntime();
+  const source = () => configSource(context);
+  const { log, configure } = createProcessLog(context);
+  const house = createHouse(log);
+  onStray((error) => log.error("stray failure", { error }));
+  const started = await startServer({ house, runtime, source });
+  if (!started.ok) {
+    context.io.err(formatProblems(started.problems, { color: context.io.errColor }));
+    return exitCodes.badConfig;
+  }
+  const { server } = started;
+  configure(server.current);
+  greet(context, server, house, source().file);
+  const stop = new Promise<number>((resolve) => {
+    const reload = (cause: string): void => void reloadNow(server, log, configure, cause);
+    onSignal("SIGHUP", () => reload("SIGHUP"));
+    const watcher = watchFiles(source().file, server.current.authDir, log, () => reload("file"));
+    let stopping = false;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      onSignal(signal, () => {
+        if (stopping) exit(exitCodes.fine);
+        stopping = true;
+        watcher.close();
+        log.info("draining", { signal, running: house.live.size });
+        server.drain().then(({ cut }) => {
+          log.info("stopped", { cut });
+          resolve(exitCodes.fine);
+        });
+      });
+    }
+  });
+  return stop;
+}
+
+async function reloadNow(
+  server: Server,
+  log: Logger,
+  configure: (generation: Generation) => void,
+  cause: string,
+): Promise<void> {
+  const reloaded = await server.reload();
+  if (!reloaded.ok) {
+    log.error("reload rejected: the configuration before it still serves", {
+      cause,
+      reason: reloaded.reason,
+    });
+    return;
+  }
+  const { generation } = reloaded;
+  configure(generation);
+  log.info("reloaded", { cause, generation: generation.number });
+  for (const warning of generation.warnings) log.warn(warning);
+}
+
+/** The log takes its level from the configuration, which may change while it is written to. */
+function createProcessLog(context: CommandContext): {
+  log: Logger;
+  configure(generation: Generation): void;
+} {
+  let level: Generation["logging"]["level"] = "info";
+  let format: Generation["logging"]["format"] = "json";
+  const log = createLogger({
+    level: () => level,
+    format: () => format,
+    write: (line) => context.io.err(`${line}\n`),
+  });
+  return {
+    log,
+    configure({ logging }) {
+      level = logging.level;
+      format = logging.format;
+    },
+  };
+}
+
+/** What a newcomer needs to see: the address, the key, a request to paste, what is enforced. */
+function greet(
+  context: CommandContext,
+  server: Server,
+  house: House,
+  file: string | undefined,
+): void {
+  const { io } = context;
+  const { current, url } = server;
+  const keys = house.announcements.splice(0);
+  if (io.json) {
+    const { plan, warnings } = current;
+    const made = keys.map(({ title, path }) => ({ title, path }));
+    io.out(`${JSON.stringify({ url, config: file ?? null, keys: made, plan, warnings })}\n`);
+    return;
+  }
+  const lines = [`cliproxy listens on ${url}`, `  config    ${file ?? "none: safe defaults"}`];
+  for (const made of keys) lines.push(...keyLines(made, io.isTerminal));
+  lines.push(...planLines(current.plan));
+  for (const warning of current.warnings) lines.push(`  warning   ${warning}`);
+  const model = firstModel(current);
+  if (model !== undefined) lines.push("", ...curlLines(url, model, keys[0], io.isTerminal), "");
+  io.out(`${lines.join("\n")}\n`);
+}
+
+/** A generated key is shown once, and only where no log collector reads along. */
+function keyLines({ title, path, secret }: Announcement, isTerminal: boolean): string[] {
+  const label = title.padEnd(10);
+  if (secret === undefined) return [`  ${label}in ${path}`];
+  if (!isTerminal) return [`  ${label}generated into ${path}`];
+  return [`  ${label}${secret}`, `            generated into ${path}; it is not shown again`];
+}
+
+function curlLines(
+  url: string,
+  model: { readonly name: string; readonly path: string; readonly body: string },
+  key: Announcement | undefined,
+  isTerminal: boolean,
+): string[] {
+  let token = "YOUR_CLIENT_KEY";
+  if (key !== undefined) {
+    token = key.secret !== undefined && isTerminal ? key.secret : `$(cat '${key.path}')`;
+  }
+  return [
+    `curl -N ${url}${model.path} \\`,
+    `  -H "Authorization: Bearer ${token}" \\`,
+    `  -H "Content-Type: application/json" \\`,
+    `  -d '${model.body}'`,
+  ];
+}
+
+function firstModel({ plan }: Generation) {
+  for (const { dialects, models } of plan.providers) {
+    const name = Array.isArray(models) ? models[0] : undefined;
+    if (name === undefined) continue;
+    const isChat = dialects.includes("openai-chat");
+    const body = {
+      model: name,
+      stream: true,
+      ...(!isChat && { max_tokens: 256 }),
+      messages: [{ role: "user", content: "Hello!" }],
+    };
+    const path = isChat ? "/v1/chat/completions" : "/v1/messages";
+    return { name, path, body: JSON.stringify(body) };
+  }
+  return undefined;
+}

@@ -1,0 +1,50 @@
+import type { Runtime } from "./runtime.ts";
+
+/** The process as the rest of the house sees it. */
+export const argv: readonly string[] = process.argv.slice(2);
+export const env: Readonly<Record<string, string | undefined>> = process.env;
+
+/** What a terminal can show. */
+export interface Terminal {
+  write(text: string): void;
+  readonly isTerminal: boolean;
+  readonly columns: number;
+}
+
+export const out: Terminal = terminal(process.stdout);
+export const err: Terminal = terminal(process.stderr);
+
+function terminal(stream: NodeJS.WriteStream): Terminal {
+  return {
+    write: (text) => void stream.write(text),
+    isTerminal: stream.isTTY === true,
+    columns: stream.columns ?? 80,
+  };
+}
+
+export type Signal = "SIGTERM" | "SIGINT" | "SIGHUP";
+
+export function onSignal(signal: Signal, handler: () => void): void {
+  process.on(signal, handler);
+}
+
+/** One rejection that nobody awaits, anywhere, would otherwise end the process. */
+export function onStray(handler: (error: unknown) => void): void {
+  process.on("unhandledRejection", handler);
+  process.on("uncaughtException", handler);
+}
+
+export function setExitCode(code: number): void {
+  process.exitCode = code;
+}
+
+export function exit(code: number): never {
+  process.exit(code);
+}
+
+
+/** The runtime that this is; other runtimes get their own file beside `bun.ts`. */
+export async function currentRuntime(): Promise<Runtime> {
+  const { bunRuntime } = await import("./bun.ts");
+  return bunRuntime;
+}

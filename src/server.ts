@@ -1,0 +1,135 @@
+import type { ConfigProblem } from "./config/problems.ts";
+import { assemble, type ConfigSource, type Generation } from "./assembly.ts";
+import type { House } from "./host.ts";
+import type { Listener, Runtime, Transport } from "./runtime/runtime.ts";
+
+/** Most generations at once; a reload beyond that waits for old streams to end. */
+const mostGenerations = 8;
+/** How long the error events of streams that were cut may take to be written, in milliseconds. */
+const lastWordsMs = 1000;
+
+export interface ServerParts {
+  readonly house: House;
+  readonly runtime: Runtime;
+  /** Reads the configuration anew. */
+  source(): ConfigSource;
+}
+
+export type Started =
+  | { readonly ok: true; readonly server: Server }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+export type Reloaded =
+  | { readonly ok: true; readonly generation: Generation }
+  | { readonly ok: false; readonly reason: string };
+
+/** Builds the first generation and listens. */
+export async function startServer(parts: ServerParts): Promise<Started> {
+  const assembled = await assemble(parts.source(), parts.house, parts.runtime, true);
+  if (!assembled.ok) return assembled;
+  return { ok: true, server: new Server(parts, assembled.generation) };
+}
+
+/** The listeners, and the generation that answers behind them. */
+export class Server {
+  readonly #parts: ServerParts;
+  readonly #generations = new Set<Generation>();
+  #current: Generation;
+  #listener: Listener;
+  #reloading: Promise<Reloaded> | undefined;
+
+  constructor(parts: ServerParts, first: Generation) {
+    this.#parts = parts;
+    this.#current = first;
+    this.#generations.add(first);
+    this.#listener = this.#listen(first);
+  }
+
+  get current(): Generation {
+    return this.#current;
+  }
+
+  /** The address that clients call. */
+  get url(): string {
+    const { host, port } = this.#listener;
+    const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+    return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+  }
+
+  /** Builds a new generation and swaps it in; a bad one leaves the old one serving. */
+  reload(): Promise<Reloaded> {
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = undefined;
+    });
+    return this.#reloading;
+  }
+
+  async #reload(): Promise<Reloaded> {
+    const { house, runtime, source } = this.#parts;
+    for (const generation of this.#generations) {
+      if (generation !== this.#current && generation.running === 0) {
+        this.#generations.delete(generation);
+      }
+    }
+    if (this.#generations.size >= mostGenerations) {
+      return this.#reject(`${mostGenerations} generations still have running requests`);
+    }
+    try {
+      const assembled = await assemble(source(), house, runtime, true);
+      if (!assembled.ok) {
+        return this.#reject(assembled.problems.map((p) => `${p.path}: ${p.message}`).join("; "));
+      }
+      return this.#adopt(assembled.generation);
+    } catch (error) {
+      return this.#reject(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #adopt(next: Generation): Reloaded {
+    const old = this.#current;
+    const moved = next.server.host !== old.server.host || next.server.port !== old.server.port;
+    const listener = moved ? this.#listen(next) : this.#listener;
+    this.#generations.add(next);
+    this.#current = next;
+    this.#parts.house.reloadRejected = false;
+    old.retire();
+    if (moved) {
+      void this.#listener.drain();
+      this.#listener = listener;
+    }
+    next.emit({ type: "config_change", result: "applied", details: { generation: next.number } });
+    return { ok: true, generation: next };
+  }
+
+  #reject(reason: string): Reloaded {
+    this.#parts.house.reloadRejected = true;
+    this.#current.emit({ type: "config_change", result: "rejected" });
+    return { ok: false, reason };
+  }
+
+  /** Refuses new requests, lets running ones finish, then tells what is left why it ends. */
+  async drain(): Promise<{ readonly cut: number }> {
+    const { live } = this.#parts.house;
+    this.#parts.house.draining = true;
+    const closed = this.#listener.drain().catch(() => {});
+    const finished = await live.settled(this.#current.server.drainTimeout);
+    const cut = finished ? 0 : live.abort(() => true, "shutting_down");
+    if (cut > 0) await live.settled(lastWordsMs);
+    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
+    this.#listener.close();
+    return { cut };
+  }
+
+  #listen({ server }: Generation): Listener {
+    return this.#parts.runtime.listen({
+      host: server.host,
+      port: server.port,
+      handle: (request, transport) => this.#handle(request, transport),
+      onError: (error) => this.#parts.house.log.error("request escaped", { error }),
+    });
+  }
+
+  #handle(request: Request, transport: Transport): Response | Promise<Response> {
+    return this.#current.app.fetch(request, transport);
+  }
+}

@@ -1,0 +1,5 @@
+declare const CLIPROXY_VERSION: string | undefined;
+
+/** Set by build.ts; from source there is no release. */
+export const version: string =
+  typeof CLIPROXY_VERSION === "undefined" ? "0.0.0-source" : CLIPROXY_VERSION;
