@@ -9,15 +9,15 @@ import {
   type Attempt,
   type AttemptVerdict,
   type Call,
-  definePolicy,
   type Deny,
+  definePolicy,
   type Exchange,
   type PolicyHost,
   type Principal,
   type Verdict,
 } from "../src/contract/policy.ts";
-import { clientKeyFile } from "../src/kit/client-key-file.ts";
 import { isSampleKey } from "../src/kit/client-key.ts";
+import { clientKeyFile } from "../src/kit/client-key-file.ts";
 import { FailureLedger } from "../src/kit/failure-ledger.ts";
 import { doc, secret } from "../src/kit/schema.ts";
 import type { Secret } from "../src/kit/secret.ts";
@@ -77,8 +77,7 @@ export const policy = definePolicy({
     const grants = toGrants(config.keys, host);
     const failures = host.keep("failures", () => new FailureLedger(host.clock));
     const byPrincipal = new Map([...grants.values()].map((g) => [g.principal, g]));
-    const grantOf = (x: Exchange): Grant | undefined =>
-      x.principal && byPrincipal.get(x.principal);
+    const grantOf = (x: Exchange): Grant | undefined => x.principal && byPrincipal.get(x.principal);
     return {
       request: (x) => identify(x, grants, failures, host, config.allowQueryKey),
       call(x: Exchange, call: Call): Verdict {
@@ -181,13 +180,10 @@ function findKey(x: Exchange, allowQueryKey: boolean): string | undefined {
   const authorization = x.header("authorization");
   if (authorization !== null) return bearer.exec(authorization)?.[1];
   const key =
-    x.header("x-api-key") ??
-    x.header("x-goog-api-key") ??
-    (allowQueryKey ? x.query("key") : null);
+    x.header("x-api-key") ?? x.header("x-goog-api-key") ?? (allowQueryKey ? x.query("key") : null);
   return key === null || key === "" ? undefined : key;
 }
 
 function sha256(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
-

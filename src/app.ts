@@ -1,14 +1,14 @@
 import { Hono } from "hono";
-import type { Dialect } from "./contract/plugin.ts";
-import { handleCall, type CallHouse } from "./handle.ts";
 import type { Catalog } from "./catalog.ts";
-import { type ExchangeHouse, type ExchangeRoute, RunningExchange } from "./exchange.ts";
-import { defineFactKeys, type FactKeys } from "./kit/json-facts.ts";
+import type { Dialect } from "./contract/plugin.ts";
 import type { Surface } from "./contract/types.ts";
+import type { Refusal } from "./errors.ts";
+import { type ExchangeHouse, type ExchangeRoute, RunningExchange } from "./exchange.ts";
+import { type CallHouse, handleCall } from "./handle.ts";
+import { defineFactKeys, type FactKeys } from "./kit/json-facts.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { answer, refuse } from "./reply.ts";
 import type { Transport } from "./runtime/runtime.ts";
-import type { Refusal } from "./errors.ts";
 
 export interface AppParts extends CallHouse {
   /** In order of names; the first is spoken where nothing tells which. */
@@ -25,7 +25,8 @@ export interface AppParts extends CallHouse {
 
 type Env = { Bindings: Transport };
 type Answer = Response | Promise<Response>;
-type Walk = (x: RunningExchange) => Answer;
+/** `model` is what a model route names. */
+type Walk = (x: RunningExchange, model: string | undefined) => Answer;
 
 /** The route table of one generation: each handler is one straight walk, built here. */
 export function createApp(parts: AppParts): Hono<Env> {
@@ -42,16 +43,21 @@ export function createApp(parts: AppParts): Hono<Env> {
       route: { surface, dialect, pipeline: parts.pipelines[surface] },
       walk: walkOf(surface, dialect, parts),
     }));
+    const isList = group[0]?.surface === "models";
     app.on(method, path, (c) => {
       const request = c.req.raw;
-      const stop = stops.length === 1 ? stops[0] : stops.find((s) => recognises(s.dialect, request));
+      const stop =
+        stops.length === 1 ? stops[0] : stops.find((s) => recognises(s.dialect, request));
       const { route, walk } = stop ?? (stops[stops.length - 1] as (typeof stops)[number]);
-      return run(parts, request, c.req.path, route, c.env, walk);
+      const model = isList ? c.req.param("model") : undefined;
+      return run(parts, request, c.req.path, route, c.env, walk, model);
     });
   }
   for (const [path, allowed] of methods) {
     const headers = { allow: allowed.includes("GET") ? `${allowed}, HEAD` : `${allowed}` };
-    app.all(path, (c) => runOther(parts, c.req.raw, c.req.path, c.env, { code: "method_not_allowed", headers }));
+    app.all(path, (c) =>
+      runOther(parts, c.req.raw, c.req.path, c.env, { code: "method_not_allowed", headers }),
+    );
   }
   app.notFound((c) => runOther(parts, c.req.raw, c.req.path, c.env, { code: "not_found" }));
   return app;
@@ -76,7 +82,7 @@ function recognises(dialect: Dialect, request: Request): boolean {
 }
 
 function walkOf(surface: Surface, dialect: Dialect, parts: AppParts): Walk {
-  if (surface === "models") return (x) => listModels(x, parts);
+  if (surface === "models") return (x, model) => listModels(x, model, parts);
   const keys: FactKeys = defineFactKeys(dialect.factKeys);
   return (x) => handleCall(x, parts, keys);
 }
@@ -89,23 +95,30 @@ function run(
   route: ExchangeRoute,
   transport: Transport,
   walk: Walk,
+  model: string | undefined,
 ): Answer {
   const open = parts.enter();
   const x = new RunningExchange(request, path, route, parts.house, transport);
-  const fail = (error: unknown): Answer => {
-    parts.log.error("request failed", { request: x.id, error });
-    return refuse(x, { code: "internal" });
-  };
   try {
-    if (!open) return refuse(x, { code: "shutting_down", retryAfterSeconds: 1, headers: { connection: "close" } });
-    if (parts.house.live.size > parts.concurrentRequests) {
-      return refuse(x, { code: "overloaded", retryAfterSeconds: 1 });
-    }
-    const answered = walk(x);
-    return answered instanceof Promise ? answered.catch(fail) : answered;
+    if (!open) return refuse(x, shuttingDown);
+    if (parts.house.live.size > parts.concurrentRequests) return refuse(x, overloaded);
+    const answered = walk(x, model);
+    return answered instanceof Promise ? answered.catch((e) => fail(parts, x, e)) : answered;
   } catch (error) {
-    return fail(error);
+    return fail(parts, x, error);
   }
+}
+
+const shuttingDown: Refusal = {
+  code: "shutting_down",
+  retryAfterSeconds: 1,
+  headers: { connection: "close" },
+};
+const overloaded: Refusal = { code: "overloaded", retryAfterSeconds: 1 };
+
+function fail(parts: AppParts, x: RunningExchange, error: unknown): Answer {
+  parts.log.error("request failed", { request: x.id, error });
+  return refuse(x, { code: "internal" });
 }
 
 /** What is not on the map walks the same way: strangers learn nothing from it. */
@@ -122,19 +135,21 @@ function runOther(
     dialects.find((d) => recognises(d, request)) ??
     (dialects[0] as Dialect);
   const route = { surface: "other" as const, dialect, pipeline: parts.pipelines.other };
-  return run(parts, request, path, route, transport, async (x) => {
-    const refused = await x.route.pipeline.request(x);
-    return refuse(x, refused ?? refusal);
-  });
+  const walk: Walk = async (x) => refuse(x, (await x.route.pipeline.request(x)) ?? refusal);
+  return run(parts, request, path, route, transport, walk, undefined);
 }
 
-async function listModels(x: RunningExchange, parts: AppParts): Promise<Response> {
+async function listModels(
+  x: RunningExchange,
+  wanted: string | undefined,
+  parts: AppParts,
+): Promise<Response> {
   const refused = await x.route.pipeline.request(x);
   if (refused !== undefined) return refuse(x, refused);
   const models = await parts.catalog.list(x.dialect);
   const { dialect } = x.route;
-  const wanted = /^\/v1\/models\/(.+)$/.exec(x.path)?.[1];
   if (wanted === undefined) return answer(x, dialect.listModels(models));
-  const model = models.find(({ id }) => id === decodeURIComponent(wanted));
-  return model === undefined ? refuse(x, { code: "model_not_found" }) : answer(x, dialect.oneModel(model));
+  const model = models.find(({ id }) => id === wanted);
+  if (model === undefined) return refuse(x, { code: "model_not_found" });
+  return answer(x, dialect.oneModel(model));
 }

@@ -9,22 +9,22 @@ import { type Surface, surfaces } from "./contract/types.ts";
 import { readCredentials } from "./credentials.ts";
 import { type House, lend } from "./host.ts";
 import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pipeline.ts";
-import type { ActiveProvider } from "./providers.ts";
 import { resolveProviders } from "./provider-settings.ts";
+import type { ActiveProvider } from "./providers.ts";
 import { dialects, policies, providers as providerKinds } from "./registry.gen.ts";
 import { createRouter } from "./router.ts";
 import type { Runtime, Transport } from "./runtime/runtime.ts";
 import {
   authDirClaims,
-  loggingClaims,
   type LoggingSettings,
-  providerClaims,
+  loggingClaims,
   type ProviderSettings,
+  providerClaims,
   type RolloutSettings,
   rolloutClaims,
   rolloutName,
-  serverClaims,
   type ServerSettings,
+  serverClaims,
 } from "./settings.ts";
 
 /** All that claim a part of the configuration. */
@@ -127,6 +127,7 @@ export async function assemble(
     providers: resolved.providers,
     active,
     emit,
+    openStream: runtime.openStream,
     plan: { policies: planned, providers: resolved.providers.map(toPlannedProvider) },
     warnings: [...config.warnings.map((w) => `${w.path}: ${w.message}`), ...resolved.warnings],
   });
@@ -200,9 +201,7 @@ async function create(
     return await policy.create(config.values.get(policy.name), host);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    problems.push(
-      config.problemAt(Object.values(policy.config.keys)[0] ?? "policies", reason, ""),
-    );
+    problems.push(config.problemAt(Object.values(policy.config.keys)[0] ?? "policies", reason, ""));
     return undefined;
   }
 }
@@ -256,6 +255,7 @@ interface GenerationParts extends Omit<Generation, "number" | "app" | "retire" |
   readonly pipelines: Readonly<Record<Surface, Pipeline>>;
   readonly providers: readonly ActiveProvider[];
   readonly active: readonly ActivePolicy[];
+  readonly openStream: Runtime["openStream"];
 }
 
 function createGeneration(parts: GenerationParts): Generation {
@@ -288,6 +288,7 @@ function createGeneration(parts: GenerationParts): Generation {
       writeStallMs: server.writeStall,
     },
     budget: house.budget,
+    openStream: parts.openStream,
     concurrentRequests: server.concurrentRequests,
     log,
     health: (path) => health(house, path),

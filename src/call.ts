@@ -1,5 +1,5 @@
-import type { Call } from "./contract/policy.ts";
 import type { Dialect } from "./contract/plugin.ts";
+import type { Call } from "./contract/policy.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { type FactKeys, problemText, scanFacts } from "./kit/json-facts.ts";
@@ -47,9 +47,7 @@ export async function readBody(
   };
   try {
     const bytes =
-      length === undefined
-        ? await readChunks(x, limits)
-        : await readWhole(x, limits.bodyTimeoutMs);
+      length === undefined ? await readChunks(x, limits) : await readWhole(x, limits.bodyTimeoutMs);
     if (bytes instanceof Uint8Array) return { bytes, release };
     release();
     return bytes;

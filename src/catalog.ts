@@ -1,6 +1,6 @@
 import type { ModelEntry } from "./contract/plugin.ts";
 import type { Clock, Logger } from "./contract/types.ts";
-import { type ActiveProvider } from "./providers.ts";
+import type { ActiveProvider } from "./providers.ts";
 
 /** How long a provider's own list is believed, in milliseconds. */
 const freshMs = 10 * 60_000;

@@ -1,7 +1,14 @@
 import { randomUUID } from "node:crypto";
 import type { ErrorCode } from "./contract/errors.ts";
 import type { Dialect } from "./contract/plugin.ts";
-import type { Attempt, AttemptResult, Call, Exchange, Outcome, Principal } from "./contract/policy.ts";
+import type {
+  Attempt,
+  AttemptResult,
+  Call,
+  Exchange,
+  Outcome,
+  Principal,
+} from "./contract/policy.ts";
 import type { Surface, Usage } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
 import type { Live, Stoppable } from "./live.ts";

@@ -1,16 +1,23 @@
+import {
+  type BodyBudget,
+  type BodyLimits,
+  type ParsedCall,
+  parseCall,
+  readBody,
+  withModel,
+} from "./call.ts";
 import type { Attempt } from "./contract/policy.ts";
 import type { Logger } from "./contract/types.ts";
-import { type BodyBudget, type BodyLimits, type ParsedCall, parseCall, readBody, withModel } from "./call.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import type { FactKeys } from "./kit/json-facts.ts";
-import { passOn, refuse } from "./reply.ts";
+import { passOn, type ReplyHouse, refuse } from "./reply.ts";
 import type { Candidate, Router } from "./router.ts";
 import { sendUpstream } from "./upstream.ts";
 import { errorClass, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
 
 /** What a call needs of its generation. */
-export interface CallHouse {
+export interface CallHouse extends ReplyHouse {
   readonly limits: BodyLimits & { readonly writeStallMs: number };
   readonly budget: BodyBudget;
   readonly router: Router;
@@ -27,7 +34,8 @@ export async function handleCall(
   const refused = early instanceof Promise ? await early : early;
   if (refused !== undefined) return refuse(x, refused);
   const body = await readBody(x, house.limits, house.budget);
-  if ("code" in body) return refuse(x, body);
+  if ("code" in body) return x.request.signal.aborted ? leave(x, undefined) : refuse(x, body);
+  x.holdOpen();
   try {
     const parsed = parseCall(body.bytes, x.route.dialect, keys);
     if ("code" in parsed) return await refuse(x, parsed);
@@ -82,7 +90,9 @@ async function tryOne(
     model,
     body: withModel(parsed, model),
   });
-  if (answer === undefined) return giveUp(x, provider.name);
+  if (answer === undefined) {
+    return x.stopped === undefined ? leave(x, provider.name) : refuse(x, x.stopped);
+  }
   if ("failed" in answer) {
     house.log.warn("provider failed", {
       provider: provider.name,
@@ -95,7 +105,7 @@ async function tryOne(
     return { code: answer.failed };
   }
   const { status } = answer.response;
-  if (status < 400) return passOn(x, provider, answer, house.limits.writeStallMs);
+  if (status < 400) return passOn(x, provider, answer, house);
   const error = await readUpstreamError(answer, credential);
   const refusal = toRefusal(error);
   const mayTryNext = !isLast && errorClass(status) !== "final";
@@ -112,9 +122,8 @@ async function tryOne(
   return passError(x, error, provider.name);
 }
 
-/** The client has left, or the house stopped the exchange before an answer came. */
-function giveUp(x: RunningExchange, provider: string): Response | Promise<Response> {
-  if (x.stopped !== undefined) return refuse(x, x.stopped);
+/** The client has left before an answer came; nobody reads what is returned. */
+function leave(x: RunningExchange, provider: string | undefined): Response {
   x.finish({ kind: "client_abort", status: 499, provider });
   return new Response(null, { status: 499 });
 }

@@ -10,7 +10,15 @@ const kept = new Set([
   ...["te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"],
   ...["host", "content-length", "content-encoding", "accept-encoding"],
   ...["authorization", "x-api-key", "x-goog-api-key", "api-key", "x-management-key", "cookie"],
-  ...["cookie2", "forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip"],
+  ...[
+    "cookie2",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "x-cluster-client-ip",
+  ],
   ...["fastly-client-ip", "origin", "referer"],
 ]);
 const keptPrefixes = ["x-forwarded-", "cf-", "sec-", "x-cliproxy-", "proxy-"];
@@ -53,7 +61,10 @@ const passed = new Set(["retry-after", "retry-after-ms", "x-should-retry"]);
 const passedPrefixes = ["x-ratelimit-", "anthropic-ratelimit-"];
 
 /** Starts the response headers of an exchange from its provider's. */
-export function toClientHeaders(x: Exchange, upstream: Headers | undefined): Record<string, string> {
+export function toClientHeaders(
+  x: Exchange,
+  upstream: Headers | undefined,
+): Record<string, string> {
   const out: Record<string, string> = { "cache-control": "no-store", "x-request-id": x.id };
   if (upstream === undefined) return out;
   upstream.forEach((value, name) => {

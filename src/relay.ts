@@ -1,13 +1,12 @@
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
-
-type Read = Awaited<ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]>>;
+import type { ByteSink, ByteSource } from "./runtime/runtime.ts";
 
 /** What watches a body go by. */
 export interface RelayTap {
   push(chunk: Uint8Array): void;
-  /** The provider has closed: bytes to append, a refusal to break off with, or nothing. */
-  end(): Uint8Array | Refusal | undefined;
+  /** The provider has closed: bytes to append if that was too early, else nothing. */
+  end(): Uint8Array | undefined;
   /** It broke off or was stopped: bytes that tell the client so, or nothing to cut the connection. */
   broken(refusal: Refusal): Uint8Array | undefined;
 }
@@ -30,17 +29,16 @@ export interface RelayEnd {
 
 /**
  * Hands a provider's body to the client chunk by chunk, with back-pressure, and looks at each.
- * One object and three bound functions a stream: nothing is built for a chunk.
+ * One loop a stream: nothing is built for a chunk.
  */
-export class Relay {
-  readonly body: ReadableStream<Uint8Array>;
+export class Relay implements ByteSource {
   readonly #x: RunningExchange;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #tap: RelayTap;
   readonly #limits: RelayLimits;
   readonly #totalAtMs: number;
   readonly #onEnd: (end: RelayEnd) => void;
-  #controller: ReadableStreamDefaultController<Uint8Array> | undefined = undefined;
+  #sink: ByteSink | undefined = undefined;
   #bytes = 0;
   #ended = false;
 
@@ -58,40 +56,46 @@ export class Relay {
     this.#reader = source.getReader();
     x.expect("upstream_timeout", limits.idleMs, (refusal) => this.#stop(refusal));
     this.#totalAtMs = x.deadlineMs - limits.idleMs + limits.totalMs;
-    const chunk = (read: Read): void => this.#take(read);
-    const broke = (): void => this.#break({ code: "upstream_truncated" });
-    this.body = new ReadableStream<Uint8Array>(
-      {
-        pull: (controller) => {
-          this.#controller = controller;
-          x.extend("upstream_timeout", this.#limits.idleMs, this.#totalAtMs);
-          return this.#reader.read().then(chunk, broke);
-        },
-        cancel: () => this.#end(undefined, true),
-      },
-      { highWaterMark: 0 },
-    );
   }
 
-  #take(read: Read): void {
-    if (this.#ended) return;
-    if (read.done) {
-      const rest = this.#tap.end();
-      if (rest === undefined) this.#close(undefined, undefined);
-      else if (rest instanceof Uint8Array) this.#close(rest, { code: "upstream_truncated" });
-      else this.#break(rest);
+  async run(sink: ByteSink): Promise<void> {
+    this.#sink = sink;
+    const { idleMs, writeStallMs } = this.#limits;
+    try {
+      for (;;) {
+        this.#x.extend("upstream_timeout", idleMs, this.#totalAtMs);
+        const { done, value } = await this.#reader.read();
+        if (this.#ended) return;
+        if (done) break;
+        this.#tap.push(value);
+        this.#bytes += value.byteLength;
+        const full = sink.write(value);
+        if (full === undefined) continue;
+        this.#x.extend("client_stalled", writeStallMs, this.#totalAtMs);
+        await full;
+        if (this.#ended) return;
+      }
+    } catch {
+      this.#break({ code: "upstream_truncated" });
       return;
     }
-    const { value } = read;
-    this.#tap.push(value);
-    this.#bytes += value.byteLength;
-    this.#x.extend("client_stalled", this.#limits.writeStallMs, this.#totalAtMs);
-    this.#controller?.enqueue(value);
+    const words = this.#tap.end();
+    this.#close(words, words === undefined ? undefined : { code: "upstream_truncated" });
+  }
+
+  gone(): void {
+    this.#drop();
+    this.#end(undefined, true);
   }
 
   #stop(refusal: Refusal): void {
-    void this.#reader.cancel().catch(() => {});
+    this.#drop();
     this.#break(refusal);
+  }
+
+  /** Rejects if the provider has failed already: that is known, and no news. */
+  #drop(): void {
+    this.#reader.cancel().catch(() => {});
   }
 
   #break(refusal: Refusal): void {
@@ -103,19 +107,19 @@ export class Relay {
     }
     this.#end(refusal, false);
     // Without an error in the body's own form, only a cut connection can't be taken for an end.
-    this.#controller?.error(new Error(refusal.code));
+    this.#sink?.cut();
   }
 
   #close(last: Uint8Array | undefined, refusal: Refusal | undefined): void {
-    if (last !== undefined) this.#controller?.enqueue(last);
+    if (this.#ended) return;
+    if (last !== undefined) void this.#sink?.write(last);
     this.#end(refusal, false);
-    this.#controller?.close();
+    this.#sink?.close();
   }
 
   #end(refusal: Refusal | undefined, clientGone: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (clientGone) void this.#reader.cancel().catch(() => {});
     this.#onEnd({ bytes: this.#bytes, refusal, clientGone });
   }
 }

@@ -7,6 +7,7 @@ import { inflate } from "./kit/inflate.ts";
 import type { MaybePromise, MutableHead } from "./pipeline.ts";
 import type { ActiveProvider } from "./providers.ts";
 import { Relay, type RelayTap } from "./relay.ts";
+import type { ByteSource } from "./runtime/runtime.ts";
 import type { UpstreamAnswer } from "./upstream.ts";
 
 /** Replies up to this length are read whole: cheaper than a stream, and a short one is a 502. */
@@ -17,6 +18,12 @@ const tailBytes = 16 * 1024;
 
 const inflateLimits = { bytes: 256 * 1024 * 1024, ratio: 200, ratioFloor: 1024 * 1024 };
 const encoder = new TextEncoder();
+
+/** What a reply needs of its generation. */
+export interface ReplyHouse {
+  readonly limits: { readonly writeStallMs: number };
+  openStream(source: ByteSource): ReadableStream<Uint8Array>;
+}
 
 /** Turns a refusal into the client's answer and ends the exchange. */
 export function refuse(
@@ -61,7 +68,7 @@ export async function passOn(
   x: RunningExchange,
   provider: ActiveProvider,
   upstream: UpstreamAnswer,
-  writeStallMs: number,
+  out: ReplyHouse,
 ): Promise<Response> {
   const { response, cancel } = upstream;
   const { status, headers: theirs } = response;
@@ -88,9 +95,8 @@ export async function passOn(
   const limits = {
     idleMs: provider.timeouts.idleMs,
     totalMs: provider.timeouts.totalMs,
-    writeStallMs,
+    writeStallMs: out.limits.writeStallMs,
   };
-  x.holdOpen();
   return send(x, head, (refusal) => {
     if (refusal !== undefined) {
       cancel();
@@ -103,7 +109,7 @@ export async function passOn(
       else if (why !== undefined) end({ kind: endKind(why), code: why.code, bytes, usage });
       else end({ kind: tap.failed() ? "upstream_error" : "success", bytes, usage });
     });
-    return relay.body;
+    return out.openStream(relay);
   });
 }
 

@@ -47,10 +47,7 @@ export const serverClaims = {
 } as const;
 export type ServerSettings = v.InferOutput<typeof server>;
 
-const model = v.union([
-  modelName,
-  v.strictObject({ name: modelName, upstream: modelName }),
-]);
+const model = v.union([modelName, v.strictObject({ name: modelName, upstream: modelName })]);
 const providers = v.strictObject({
   protocol: v.optional(
     v.record(
@@ -74,14 +71,20 @@ const providers = v.strictObject({
   apiPath: v.optional(
     v.record(
       v.string(),
-      v.pipe(v.string(), doc("Path added to base_url instead of the API's version.", { example: "v1" })),
+      v.pipe(
+        v.string(),
+        doc("Path added to base_url instead of the API's version.", { example: "v1" }),
+      ),
     ),
     {},
   ),
   apiKey: v.optional(
     v.record(
       v.string(),
-      v.pipe(secret(), doc("One credential, beside those in auth.dir.", { example: "${ANTHROPIC_API_KEY}" })),
+      v.pipe(
+        secret(),
+        doc("One credential, beside those in auth.dir.", { example: "${ANTHROPIC_API_KEY}" }),
+      ),
     ),
     {},
   ),
@@ -105,11 +108,17 @@ const providers = v.strictObject({
     {},
   ),
   firstByte: v.optional(
-    v.record(v.string(), v.pipe(duration(), doc("How long the provider may take to begin its answer."))),
+    v.record(
+      v.string(),
+      v.pipe(duration(), doc("How long the provider may take to begin its answer.")),
+    ),
     {},
   ),
   idle: v.optional(
-    v.record(v.string(), v.pipe(duration(), doc("How long the provider may be silent in a stream."))),
+    v.record(
+      v.string(),
+      v.pipe(duration(), doc("How long the provider may be silent in a stream.")),
+    ),
     {},
   ),
   total: v.optional(
@@ -138,7 +147,10 @@ export type ProviderSettings = v.InferOutput<typeof providers>;
 
 const logging = v.strictObject({
   level: v.optional(
-    v.pipe(v.picklist(["debug", "info", "warn", "error", "off"]), doc("Least level that is logged.")),
+    v.pipe(
+      v.picklist(["debug", "info", "warn", "error", "off"]),
+      doc("Least level that is logged."),
+    ),
     "info",
   ),
   format: v.optional(

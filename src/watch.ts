@@ -58,7 +58,9 @@ function digest(config: string | undefined, authDir: string): string {
 
 function filesIn(dir: string): string[] {
   try {
-    return readdirSync(dir).filter((file) => !file.startsWith(".")).sort();
+    return readdirSync(dir)
+      .filter((file) => !file.startsWith("."))
+      .sort();
   } catch {
     return [];
   }

@@ -56,6 +56,9 @@ function table(planned: readonly PlannedPolicy[]): string[] {
     Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
   );
   return [head, ...rows].map((row) =>
-    row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd(),
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd(),
   );
 }

@@ -28,10 +28,7 @@ export interface Policy<S extends GenericSchema = GenericSchema> {
   readonly required?: boolean;
   readonly config: Claims<S>;
   /** Builds the hooks of one generation; undefined: not enabled by this configuration. */
-  create(
-    config: InferOutput<S>,
-    host: PolicyHost,
-  ): Hooks | undefined | Promise<Hooks | undefined>;
+  create(config: InferOutput<S>, host: PolicyHost): Hooks | undefined | Promise<Hooks | undefined>;
 }
 
 /** The keys of the configuration that one owner reads, and how they are checked. */

@@ -61,5 +61,8 @@ function prefixOf(address: string): string {
     while (groups.length + tail.length < 8) groups.push("0");
     groups.push(...tail);
   }
-  return groups.slice(0, 4).map((g) => Number.parseInt(g, 16).toString(16)).join(":");
+  return groups
+    .slice(0, 4)
+    .map((g) => Number.parseInt(g, 16).toString(16))
+    .join(":");
 }

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
-import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import * as zlib from "node:zlib";
+import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 
 /** Bounds on a body that is decoded: a bomb of 200 KB can hold 200 MB. */
 export interface InflateLimits {

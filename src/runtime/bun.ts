@@ -1,4 +1,12 @@
-import type { ListenOptions, Listener, Pool, PoolOptions, Runtime, Transport } from "./runtime.ts";
+import type {
+  ByteSource,
+  Listener,
+  ListenOptions,
+  Pool,
+  PoolOptions,
+  Runtime,
+  Transport,
+} from "./runtime.ts";
 
 /** Longest that Bun lets a connection be idle between requests, in seconds. */
 const idleSeconds = 60;
@@ -51,10 +59,43 @@ function openPool(options: PoolOptions): Pool {
   };
 }
 
+/** What Bun hands to a stream of type "direct", which its types don't know. */
+interface DirectController {
+  write(bytes: Uint8Array): number | Promise<number>;
+  flush(): void;
+  close(error?: Error): void;
+}
+
+/** A direct stream with one loop costs a fifth less per chunk than one that is pulled. */
+function openStream(source: ByteSource): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    type: "direct",
+    pull: (controller: DirectController) =>
+      source.run({
+        write(bytes) {
+          const written = controller.write(bytes);
+          controller.flush();
+          return typeof written === "number" ? undefined : written;
+        },
+        close: () => controller.close(),
+        cut: () => controller.close(cutError()),
+      }),
+    cancel: () => source.gone(),
+  } as unknown as UnderlyingDefaultSource<Uint8Array>);
+}
+
+/** Bun writes it to standard error by itself, so it has neither a stack nor anything to tell. */
+function cutError(): Error {
+  const error = new Error("answer cut");
+  error.stack = "";
+  return error;
+}
+
 export const bunRuntime: Runtime = {
   name: "bun",
   version: Bun.version,
   compiled: Bun.isStandaloneExecutable,
   listen,
   openPool,
+  openStream,
 };

@@ -42,7 +42,6 @@ export function exit(code: number): never {
   process.exit(code);
 }
 
-
 /** The runtime that this is; other runtimes get their own file beside `bun.ts`. */
 export async function currentRuntime(): Promise<Runtime> {
   const { bunRuntime } = await import("./bun.ts");

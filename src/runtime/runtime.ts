@@ -7,6 +7,23 @@ export interface Runtime {
   listen(options: ListenOptions): Listener;
   /** A `fetch` with a keep-alive pool of its own, without redirects, time limit or decoding. */
   openPool(options: PoolOptions): Pool;
+  /** A response body that a loop writes, with the client's back-pressure. */
+  openStream(source: ByteSource): ReadableStream<Uint8Array>;
+}
+
+export interface ByteSource {
+  /** Called once, when the client is ready for the body; must not reject. */
+  run(sink: ByteSink): Promise<void>;
+  /** The client has gone. */
+  gone(): void;
+}
+
+export interface ByteSink {
+  /** Returns a promise while the client's buffer is full: wait for it before the next write. */
+  write(bytes: Uint8Array): Promise<unknown> | undefined;
+  close(): void;
+  /** Cuts the connection, so that nobody takes what was written for the whole. */
+  cut(): void;
 }
 
 export interface ListenOptions {
