@@ -201,7 +201,9 @@ async function create(
     return await policy.create(config.values.get(policy.name), host);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    problems.push(config.problemAt(Object.values(policy.config.keys)[0] ?? "policies", reason, ""));
+    problems.push(
+      config.problemAt(String(Object.values(policy.config.keys)[0] ?? "policies"), reason, ""),
+    );
     return undefined;
   }
 }

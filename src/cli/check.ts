@@ -1,23 +1,21 @@
 import { assemble } from "../assembly.ts";
-import { formatProblems } from "../config/problems.ts";
 import { silentLogger } from "../log.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
-import { configSource, createHouse } from "./house.ts";
+import { configSource, createHouse, orRefuse, refuseConfig } from "./house.ts";
 import { planLines } from "./plan.ts";
 
 /** Builds everything that a start would build, and binds nothing. */
-export async function run(context: CommandContext): Promise<number> {
+export function run(context: CommandContext): Promise<number> {
+  return orRefuse(context.io, () => check(context));
+}
+
+async function check(context: CommandContext): Promise<number> {
   const { io } = context;
   const source = configSource(context);
   const house = createHouse(silentLogger);
   const assembled = await assemble(source, house, await currentRuntime(), false);
-  if (!assembled.ok) {
-    const { problems } = assembled;
-    if (io.json) io.out(`${JSON.stringify({ ok: false, problems })}\n`);
-    else io.err(formatProblems(problems, { color: io.errColor }));
-    return exitCodes.badConfig;
-  }
+  if (!assembled.ok) return refuseConfig(io, assembled.problems);
   const { plan, warnings } = assembled.generation;
   assembled.generation.retire();
   if (io.json) {

@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import type { ConfigSource } from "../assembly.ts";
-import { findConfigFile } from "../config/load.ts";
+import { ConfigFileError, findConfigFile } from "../config/load.ts";
+import { type ConfigProblem, formatProblems } from "../config/problems.ts";
 import type { Logger } from "../contract/types.ts";
 import type { House } from "../host.ts";
 import { systemClock } from "../kit/clock.ts";
 import { Live } from "../live.ts";
-import type { CommandContext } from "./frame.ts";
+import { type CommandContext, exitCodes, type Io } from "./frame.ts";
 
 /** Everything that a process has one of. */
 export function createHouse(log: Logger): House {
@@ -21,19 +22,41 @@ export function createHouse(log: Logger): House {
   };
 }
 
-/** The configuration that the command line and the environment point to. */
-export function configSource(context: CommandContext): ConfigSource {
-  const { options, env } = context;
-  const file = findConfigFile(options["config"] as string | undefined, env);
-  const host = options["host"] as string | undefined;
-  const port = options["port"] as string | undefined;
+/**
+ * The configuration that the command line and the environment point to.
+ * @throws ConfigFileError when the file that was asked for does not exist
+ */
+export function configSource({ options, env }: CommandContext): ConfigSource {
+  const { config, host, port } = options;
+  const file = findConfigFile(text(config), env);
   return {
     file,
     text: file === undefined ? "" : readFileSync(file, "utf8"),
     env,
     overrides: {
-      ...(host !== undefined && { host }),
-      ...(port !== undefined && { port: Number(port) }),
+      ...(text(host) !== undefined && { host: String(host) }),
+      ...(text(port) !== undefined && { port: Number(port) }),
     },
   };
+}
+
+function text(value: CommandContext["options"][string]): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+/** Tells all that is wrong with a configuration; the result is the exit code. */
+export function refuseConfig(io: Io, problems: readonly ConfigProblem[]): number {
+  if (io.json) io.out(`${JSON.stringify({ ok: false, problems })}\n`);
+  else io.err(formatProblems(problems, { color: io.errColor }));
+  return exitCodes.badConfig;
+}
+
+/** Runs a command that needs a configuration file where one was asked for. */
+export async function orRefuse(io: Io, work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof ConfigFileError) return refuseConfig(io, [error.problem]);
+    throw error;
+  }
 }

@@ -1,12 +1,11 @@
 import { assemble, type PlannedPolicy } from "../assembly.ts";
-import { formatProblems } from "../config/problems.ts";
 import { surfaces } from "../contract/types.ts";
 import { silentLogger } from "../log.ts";
 import { inLine } from "../pipeline.ts";
 import { policies } from "../registry.gen.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
-import { configSource, createHouse } from "./house.ts";
+import { configSource, createHouse, orRefuse, refuseConfig } from "./house.ts";
 
 /** `policies list`: what there is, and which keys each claims. */
 export function list({ io }: CommandContext): number {
@@ -28,14 +27,15 @@ export function list({ io }: CommandContext): number {
 }
 
 /** `policies plan`: what this configuration enforces, where, in order. */
-export async function plan(context: CommandContext): Promise<number> {
+export function plan(context: CommandContext): Promise<number> {
+  return orRefuse(context.io, () => showPlan(context));
+}
+
+async function showPlan(context: CommandContext): Promise<number> {
   const { io } = context;
   const house = createHouse(silentLogger);
   const assembled = await assemble(configSource(context), house, await currentRuntime(), false);
-  if (!assembled.ok) {
-    io.err(formatProblems(assembled.problems, { color: io.errColor }));
-    return exitCodes.badConfig;
-  }
+  if (!assembled.ok) return refuseConfig(io, assembled.problems);
   const { generation } = assembled;
   generation.retire();
   if (io.json) io.out(`${JSON.stringify(generation.plan)}\n`);

@@ -1,27 +1,27 @@
 import type { Generation } from "../assembly.ts";
-import { formatProblems } from "../config/problems.ts";
 import type { Logger } from "../contract/types.ts";
 import type { Announcement, House } from "../host.ts";
 import { createLogger } from "../log.ts";
-import { currentRuntime, err, exit, onSignal, onStray } from "../runtime/process.ts";
+import { currentRuntime, exit, onSignal, onStray } from "../runtime/process.ts";
 import { type Server, startServer } from "../server.ts";
 import { watchFiles } from "../watch.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
-import { configSource, createHouse } from "./house.ts";
+import { configSource, createHouse, orRefuse, refuseConfig } from "./house.ts";
 import { planLines } from "./plan.ts";
 
 /** Serves until a signal ends it. */
-export async function run(context: CommandContext): Promise<number> {
+export function run(context: CommandContext): Promise<number> {
+  return orRefuse(context.io, () => serve(context));
+}
+
+async function serve(context: CommandContext): Promise<number> {
   const runtime = await currentRuntime();
   const source = () => configSource(context);
   const { log, configure } = createProcessLog(context);
   const house = createHouse(log);
   onStray((error) => log.error("stray failure", { error }));
   const started = await startServer({ house, runtime, source });
-  if (!started.ok) {
-    context.io.err(formatProblems(started.problems, { color: context.io.errColor }));
-    return exitCodes.badConfig;
-  }
+  if (!started.ok) return refuseConfig(context.io, started.problems);
   const { server } = started;
   configure(server.current);
   greet(context, server, house, source().file);

@@ -22,10 +22,10 @@ export function createIo(out: Output, err: Output, env: Env, json: boolean): Io 
 
 /** FORCE_COLOR goes before NO_COLOR, as in Node; an empty variable says nothing. */
 export function takesColor(env: Env, isTerminal: boolean): boolean {
-  const force = env["FORCE_COLOR"];
+  const force = env.FORCE_COLOR;
   if (force !== undefined && force !== "") return force !== "0" && force !== "false";
-  if (env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== "") return false;
-  return isTerminal && env["TERM"] !== "dumb";
+  if (env.NO_COLOR !== undefined && env.NO_COLOR !== "") return false;
+  return isTerminal && env.TERM !== "dumb";
 }
 
 /** Sets a text bold where colour is taken. */

@@ -55,7 +55,7 @@ const sampleForms: readonly RegExp[] = [
 /** A key of these words only is a sample, however they are joined. */
 const sampleWords = new Set(
   (
-    "a my our the this is some any api key keys secret secrets token tokens client server user admin " +
+    "my our the this is some any api key keys secret secrets token tokens client server user admin " +
     "root password pass passwd credential credentials here test testing tests tester example examples " +
     "sample samples demo dummy fake foo bar baz qux placeholder changeme change me replace insert default " +
     "none null undefined todo tbd fixme value string text sk ant api03 pk cpk proj live cliproxy claude " +
@@ -101,6 +101,8 @@ function isWords(key: string): boolean {
   return words.every((raw) => {
     const word = raw.toLowerCase();
     if (sampleWords.has(word) || sampleWords.has(word.replace(/\d+$/, ""))) return true;
-    return /^(.)\1*$/.test(word) || /^\d{1,4}$/.test(word) || isRun(word);
+    if (/^\d+$/.test(word)) return word.length <= 4 || isRun(word);
+    // Hex falls apart into words of one or two letters: those say nothing.
+    return word.length > 2 && (/^(.)\1+$/.test(word) || isRun(word));
   });
 }

@@ -52,9 +52,10 @@ export function redactValue(value: unknown): Plain {
 
 function copy(value: unknown, depth: number, walk: Walk): Plain {
   walk.values -= 1;
-  if (walk.values < 0 || walk.characters < 0) return "…";
+  if (walk.values < 0) return "…";
   switch (typeof value) {
     case "string": {
+      if (walk.characters < 0) return "…";
       const text = redactText(value);
       walk.characters -= text.length;
       return text;

@@ -64,7 +64,7 @@ const keyShapes = [
   "(?:AKIA|ASIA)[A-Z0-9]{16}",
   "(?:gsk|hf|npm)_[A-Za-z0-9]{16,}",
   "(?:xai|nvapi|pplx)-[\\w-]{20,}",
-  "eyJ[\\w-]{10,}(?:\\.[\\w-]*){0,4}",
+  "eyJ[\\w-]{6,}(?:\\.[\\w-]*){0,4}",
 ].join("|");
 
 const secretKeys =

@@ -1,0 +1,107 @@
+import type { Command, OptionSpec } from "./command.ts";
+
+const listen: Readonly<Record<string, OptionSpec>> = {
+  host: {
+    type: "string",
+    value: "ADDRESS",
+    summary: "address to listen on, instead of server.host",
+    check: (value) => (value.trim() === "" ? "is no address" : undefined),
+  },
+  port: {
+    type: "string",
+    value: "PORT",
+    summary: "port to listen on, 0 to 65535, instead of server.port; 0 takes a free one",
+    check: (value) =>
+      /^\d{1,5}$/.test(value) && Number(value) <= 65535 ? undefined : "is no port",
+  },
+};
+
+/** Every command of the program; help, parsing and completions read this table. */
+export const commands: readonly Command[] = [
+  {
+    name: "serve",
+    summary: "serve clients until a signal ends it",
+    details:
+      "SIGTERM and SIGINT let running requests finish, a second one ends at once; SIGHUP and a " +
+      "changed file reload the configuration. A bad configuration is refused before anything listens.",
+    options: listen,
+    examples: ["cliproxy serve", "cliproxy serve --config /etc/cliproxy.yaml --port 8080"],
+    load: () => import("./serve.ts"),
+  },
+  {
+    name: "check",
+    summary: "check the configuration, and start nothing",
+    options: {},
+    examples: ["cliproxy check --config config.yaml"],
+    load: () => import("./check.ts"),
+  },
+  {
+    name: "healthcheck",
+    summary: "ask a running proxy whether it is alive",
+    details:
+      "The address is --url, else $CLIPROXY_HEALTH_URL, else the listener of the configuration, " +
+      "else http://127.0.0.1:8317. It waits 2 seconds at most, and needs no curl in a container.",
+    options: {
+      url: {
+        type: "string",
+        value: "URL",
+        summary: "http(s) address of the proxy, or of one of its health endpoints",
+      },
+    },
+    examples: ["cliproxy healthcheck", "cliproxy healthcheck --url http://127.0.0.1:8080/readyz"],
+    load: () => import("./healthcheck.ts"),
+  },
+  {
+    name: "version",
+    summary: "show version, runtime and platform",
+    options: {},
+    load: () => import("./version.ts"),
+  },
+  {
+    name: "keys new",
+    summary: "make a client key",
+    details:
+      "The key is shown once and kept nowhere. The configuration needs only its digest, which the " +
+      "printed snippet holds.",
+    options: {
+      id: {
+        type: "string",
+        value: "ID",
+        summary: "name of the key in logs and metrics: 1 to 64 letters, digits and . _ @ -",
+        check: (value) => (/^[\w.@-]{1,64}$/.test(value) ? undefined : "is no id"),
+      },
+      user: {
+        type: "string",
+        value: "USER",
+        summary: "who uses it, at most 256 printable characters; the id when not given",
+        check: (value) => (/^[^\p{C}\p{Zl}\p{Zp}]{1,256}$/u.test(value) ? undefined : "is no user"),
+      },
+    },
+    examples: ["cliproxy keys new --id alice --user alice@example.com"],
+    load: () => import("./keys-new.ts"),
+  },
+  {
+    name: "policies list",
+    summary: "list the security policies and the keys each reads",
+    options: {},
+    load: async () => ({ run: (await import("./policies.ts")).list }),
+  },
+  {
+    name: "policies plan",
+    summary: "show what the configuration enforces, where and in which order",
+    options: {},
+    load: async () => ({ run: (await import("./policies.ts")).plan }),
+  },
+  {
+    name: "completions",
+    summary: "print a completion script for a shell",
+    options: {},
+    positionals: [{ name: "shell", summary: "the shell", values: ["bash", "zsh", "fish"] }],
+    examples: [
+      "source <(cliproxy completions bash)",
+      "source <(cliproxy completions zsh)",
+      "cliproxy completions fish | source",
+    ],
+    load: () => import("./completions.ts"),
+  },
+];

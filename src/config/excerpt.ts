@@ -1,0 +1,93 @@
+import type { Excerpt } from "./problems.ts";
+import type { Tree } from "./tree.ts";
+
+/** A part of the text: shown as it is, or left out. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+  readonly isShown: boolean;
+}
+
+const hidden = "…";
+
+/** Where lines begin, and what of them may be shown. */
+export interface TextMap {
+  position(at: number): { readonly line: number; readonly column: number };
+  /** The line around an offset; undefined when it is empty. */
+  excerpt(at: number): Excerpt | undefined;
+}
+
+/**
+ * Maps offsets to lines.
+ * @param root undefined when the text could not be parsed: then only first keys are shown
+ * @param shown scalars whose values may be shown; all others, and comments, are left out
+ */
+export function mapText(text: string, root: Tree | undefined, shown: ReadonlySet<Tree>): TextMap {
+  let spans: Span[] | undefined;
+  const lineStart = (at: number): number => text.lastIndexOf("\n", at - 1) + 1;
+  return {
+    position(at) {
+      let line = 1;
+      for (let i = text.indexOf("\n"); i >= 0 && i < at; i = text.indexOf("\n", i + 1)) line++;
+      return { line, column: at - lineStart(at) + 1 };
+    },
+    excerpt(at) {
+      const start = lineStart(at);
+      const newline = text.indexOf("\n", start);
+      const line = text.slice(start, newline < 0 ? text.length : newline).replace(/\r$/, "");
+      if (line.trim() === "") return undefined;
+      if (root === undefined) return firstKeyOf(line, at - start);
+      spans ??= spansOf(root, shown);
+      return mask(line, start, at, spans);
+    },
+  };
+}
+
+/** Without a tree nothing tells a secret from a key, so all after the first colon goes. */
+function firstKeyOf(line: string, caret: number): Excerpt {
+  const key = /^[\s\-{[]*(?:[\w.-]+\s*:(?=\s|$)\s*)?/.exec(line)?.[0] ?? "";
+  if (key.length === line.length) return { text: line, caret };
+  return { text: key + hidden, caret: Math.min(caret, key.length) };
+}
+
+function spansOf(root: Tree, shown: ReadonlySet<Tree>): Span[] {
+  const spans: Span[] = [];
+  const seen = new Set<Tree>();
+  const walk = (tree: Tree): void => {
+    if (seen.has(tree)) return;
+    seen.add(tree);
+    if (tree.kind === "list") tree.items.forEach(walk);
+    else if (tree.kind === "scalar") {
+      spans.push({ from: tree.at, to: tree.end, isShown: shown.has(tree) });
+    } else {
+      for (const { at, end, tree: value } of tree.entries.values()) {
+        spans.push({ from: at, to: end, isShown: true });
+        walk(value);
+      }
+    }
+  };
+  walk(root);
+  return spans.sort((a, b) => a.from - b.from);
+}
+
+function mask(line: string, start: number, at: number, spans: readonly Span[]): Excerpt {
+  const end = start + line.length;
+  let text = "";
+  let done = start;
+  let caret = -1;
+  for (const { from, to, isShown } of spans) {
+    if (to <= start || from >= end || to <= from) continue;
+    text += punctuation(line.slice(done - start, Math.max(from, done) - start));
+    if (caret < 0 && at <= from) caret = text.length - (from - at);
+    text += isShown ? line.slice(Math.max(from, start) - start, to - start) : hidden;
+    done = Math.max(done, Math.min(to, end));
+  }
+  if (caret < 0) caret = text.length + Math.max(0, at - done);
+  const rest = punctuation(line.slice(done - start));
+  return { text: (text + rest).trimEnd(), caret: Math.max(0, caret) };
+}
+
+/** What stands between keys and values: anything but punctuation is a comment, a tag, an alias. */
+function punctuation(text: string): string {
+  return /^[\s\-?:,[\]{}]*/.exec(text)?.[0] ?? "";
+}
