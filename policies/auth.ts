@@ -3,7 +3,7 @@
  * removed or expires. A fault refuses the request; without it the house would be open.
  */
 import { Buffer } from "node:buffer";
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
 import {
   type Attempt,
@@ -53,6 +53,9 @@ const schema = v.strictObject({
   ),
 });
 
+/** Grants by the first bits of their digest: few share them, and each is compared whole. */
+type Grants = ReadonlyMap<number, readonly Grant[]>;
+
 /** A key as it is kept: its digest, and what it may do. */
 interface Grant {
   readonly digest: Buffer;
@@ -76,7 +79,7 @@ export const policy = definePolicy({
   create(config, host) {
     const grants = toGrants(config.keys, host);
     const failures = host.keep("failures", () => new FailureLedger(host.clock));
-    const byPrincipal = new Map([...grants.values()].map((g) => [g.principal, g]));
+    const byPrincipal = new Map([...grants.values()].flat().map((g) => [g.principal, g]));
     const grantOf = (x: Exchange): Grant | undefined => x.principal && byPrincipal.get(x.principal);
     return {
       request: (x) => identify(x, grants, failures, host, config.allowQueryKey),
@@ -97,18 +100,15 @@ function isGoodKey(key: Secret): boolean {
   return !isSampleKey(key.expose());
 }
 
-function toGrants(
-  keys: v.InferOutput<typeof schema>["keys"],
-  host: PolicyHost,
-): ReadonlyMap<string, Grant> {
-  const grants = new Map<string, Grant>();
+function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost): Grants {
+  const grants = new Map<number, Grant[]>();
+  const add = (grant: Grant): void => {
+    const index = indexOf(grant.digest);
+    grants.set(index, [...(grants.get(index) ?? []), grant]);
+  };
   for (const entry of keys) {
-    const digest =
-      entry.key === undefined
-        ? Buffer.from(entry.key_sha256 ?? "", "hex")
-        : sha256(entry.key.expose());
-    grants.set(digest.toString("latin1"), {
-      digest,
+    add({
+      digest: entry.key ? sha256(entry.key.expose()) : Buffer.from(entry.key_sha256 ?? "", "hex"),
       principal: { keyId: entry.id, userId: entry.user_id ?? entry.id },
       expiresMs: entry.expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(entry.expires),
       models: entry.models && new Set(entry.models),
@@ -123,11 +123,9 @@ function toGrants(
     path: made.path,
     secret: made.isNew ? made.key.expose() : undefined,
   });
-  const digest = sha256(made.key.expose());
-  const principal = { keyId: "generated", userId: "generated" };
-  grants.set(digest.toString("latin1"), {
-    digest,
-    principal,
+  add({
+    digest: sha256(made.key.expose()),
+    principal: { keyId: "generated", userId: "generated" },
     expiresMs: Number.POSITIVE_INFINITY,
     models: undefined,
     providers: undefined,
@@ -135,9 +133,13 @@ function toGrants(
   return grants;
 }
 
+function indexOf(digest: Buffer): number {
+  return digest.readUIntBE(0, 6);
+}
+
 function identify(
   x: Exchange,
-  grants: ReadonlyMap<string, Grant>,
+  grants: Grants,
   failures: FailureLedger,
   host: PolicyHost,
   allowQueryKey: boolean,
@@ -145,11 +147,8 @@ function identify(
   const sent = findKey(x, allowQueryKey);
   if (sent === undefined) return refuse(x, failures, host, "missing");
   const digest = sha256(sent);
-  const grant = grants.get(digest.toString("latin1"));
-  // The map is keyed by a digest of 256 bits; the comparison keeps the last step constant in time.
-  if (grant === undefined || !timingSafeEqual(grant.digest, digest)) {
-    return refuse(x, failures, host, "unknown");
-  }
+  const grant = grants.get(indexOf(digest))?.find((g) => timingSafeEqual(g.digest, digest));
+  if (grant === undefined) return refuse(x, failures, host, "unknown");
   if (grant.expiresMs <= host.clock.now()) return refuse(x, failures, host, "expired");
   return { edit: { principal: grant.principal } };
 }
@@ -185,5 +184,5 @@ function findKey(x: Exchange, allowQueryKey: boolean): string | undefined {
 }
 
 function sha256(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+  return hash("sha256", text, "buffer");
 }

@@ -16,7 +16,9 @@ export const policy = definePolicy({
   config: { schema: v.strictObject({}), keys: {} },
   create(_config, host) {
     if (!isLoopback(host.facts.listenHost)) return undefined;
-    return { request: guard };
+    const { listenPort } = host.facts;
+    const usual = new Set([...loopbackHosts].map((name) => `${name}:${listenPort}`));
+    return { request: (x) => guard(x, usual) };
   },
 });
 
@@ -24,9 +26,10 @@ function isLoopback(host: string): boolean {
   return loopbackHosts.has(host) || host.startsWith("127.");
 }
 
-function guard(x: Exchange): Verdict {
+function guard(x: Exchange, usual: ReadonlySet<string>): Verdict {
   const host = x.header("host");
-  if (host === null || !isLoopback(withoutPort(host))) return { deny: "bad_host" };
+  if (host === null) return { deny: "bad_host" };
+  if (!usual.has(host) && !isLoopback(withoutPort(host))) return { deny: "bad_host" };
   const site = x.header("sec-fetch-site");
   if (site !== null && site !== "same-origin" && site !== "none") return { deny: "cross_site" };
   const origin = x.header("origin");

@@ -34,47 +34,49 @@ export function createApp(parts: AppParts): Hono<Env> {
   for (const path of ["/healthz", "/health", "/readyz"]) {
     app.get(path, () => parts.health(path));
   }
-  const methods = new Map<string, string[]>();
-  for (const [key, group] of groupRoutes(parts.dialects)) {
-    const [method = "", path = ""] = key.split(" ");
-    methods.set(path, [...(methods.get(path) ?? []), method]);
-    const stops = group.map(({ dialect, surface }) => ({
-      dialect,
-      route: { surface, dialect, pipeline: parts.pipelines[surface] },
-      walk: walkOf(surface, dialect, parts),
-    }));
-    const isList = group[0]?.surface === "models";
-    app.on(method, path, (c) => {
+  for (const [path, byMethod] of groupRoutes(parts)) {
+    const allowed = [...byMethod.keys()].flatMap((m) => (m === "GET" ? [m, "HEAD"] : [m]));
+    const refusal: Refusal = { code: "method_not_allowed", headers: { allow: allowed.join(", ") } };
+    // One handler a path: with two that match, Hono would compose them anew for each request.
+    app.all(path, (c) => {
       const request = c.req.raw;
-      const stop =
-        stops.length === 1 ? stops[0] : stops.find((s) => recognises(s.dialect, request));
-      const { route, walk } = stop ?? (stops[stops.length - 1] as (typeof stops)[number]);
-      const model = isList ? c.req.param("model") : undefined;
-      return run(parts, request, c.req.path, route, c.env, walk, model);
+      const stop = stopFor(byMethod.get(request.method), request);
+      if (stop === undefined) return runOther(parts, request, c.req.path, c.env, refusal);
+      const model = stop.isList ? c.req.param("model") : undefined;
+      return run(parts, request, c.req.path, stop.route, c.env, stop.walk, model);
     });
-  }
-  for (const [path, allowed] of methods) {
-    const headers = { allow: allowed.includes("GET") ? `${allowed}, HEAD` : `${allowed}` };
-    app.all(path, (c) =>
-      runOther(parts, c.req.raw, c.req.path, c.env, { code: "method_not_allowed", headers }),
-    );
   }
   app.notFound((c) => runOther(parts, c.req.raw, c.req.path, c.env, { code: "not_found" }));
   return app;
 }
 
-/** Routes that several dialects share, by method and path. */
-function groupRoutes(dialects: readonly Dialect[]) {
-  const groups = new Map<string, { readonly dialect: Dialect; readonly surface: Surface }[]>();
-  for (const dialect of dialects) {
+/** What answers a route in one dialect. */
+interface Stop {
+  readonly dialect: Dialect;
+  readonly route: ExchangeRoute;
+  readonly walk: Walk;
+  readonly isList: boolean;
+}
+
+/** All stops by path and method; dialects that share a route are asked in order. */
+function groupRoutes(parts: AppParts): Map<string, Map<string, Stop[]>> {
+  const paths = new Map<string, Map<string, Stop[]>>();
+  for (const dialect of parts.dialects) {
     for (const { method, path, surface } of dialect.routes) {
-      const key = `${method} ${path}`;
-      const group = groups.get(key) ?? [];
-      group.push({ dialect, surface });
-      groups.set(key, group);
+      const byMethod = paths.get(path) ?? new Map<string, Stop[]>();
+      const stops = byMethod.get(method) ?? [];
+      const route = { surface, dialect, pipeline: parts.pipelines[surface] };
+      const isList = surface === "models";
+      stops.push({ dialect, route, walk: walkOf(surface, dialect, parts), isList });
+      paths.set(path, byMethod.set(method, stops));
     }
   }
-  return groups;
+  return paths;
+}
+
+function stopFor(stops: readonly Stop[] | undefined, request: Request): Stop | undefined {
+  if (stops === undefined || stops.length === 1) return stops?.[0];
+  return stops.find(({ dialect }) => recognises(dialect, request)) ?? stops[stops.length - 1];
 }
 
 function recognises(dialect: Dialect, request: Request): boolean {

@@ -58,13 +58,11 @@ export async function readBody(
 }
 
 /** The runtime reads exactly the declared length, which is within the limit. */
-async function readWhole(x: RunningExchange, timeoutMs: number): Promise<Uint8Array> {
-  let interrupt: (reason: Error) => void = () => {};
-  const stopped = new Promise<never>((_resolve, reject) => {
-    interrupt = reject;
+function readWhole(x: RunningExchange, timeoutMs: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    x.expect("body_timeout", timeoutMs, (refusal) => reject(new Error(refusal.code)));
+    x.request.arrayBuffer().then((buffer) => resolve(new Uint8Array(buffer)), reject);
   });
-  x.expect("body_timeout", timeoutMs, (refusal) => interrupt(new Error(refusal.code)));
-  return new Uint8Array(await Promise.race([x.request.arrayBuffer(), stopped]));
 }
 
 async function readChunks(x: RunningExchange, limits: BodyLimits): Promise<Uint8Array | Refusal> {

@@ -6,22 +6,19 @@ import { rawQuery } from "./exchange.ts";
  * credentials and cookies, and what tells where the client is.
  */
 const kept = new Set([
-  ...["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"],
-  ...["te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"],
-  ...["host", "content-length", "content-encoding", "accept-encoding"],
-  ...["authorization", "x-api-key", "x-goog-api-key", "api-key", "x-management-key", "cookie"],
-  ...[
-    "cookie2",
-    "forwarded",
-    "via",
-    "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
-    "x-cluster-client-ip",
-  ],
-  ...["fastly-client-ip", "origin", "referer"],
+  ...["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect"],
+  ...["host", "content-length", "content-encoding", "accept-encoding", "http2-settings"],
+  ...["authorization", "x-api-key", "x-goog-api-key", "api-key", "x-management-key"],
+  ...["cookie", "cookie2", "origin", "referer", "forwarded", "via", "true-client-ip"],
+  ...["x-real-ip", "x-client-ip", "x-cluster-client-ip", "fastly-client-ip"],
 ]);
-const keptPrefixes = ["x-forwarded-", "cf-", "sec-", "x-cliproxy-", "proxy-"];
+const keptPrefixes = /^(?:x-forwarded-|x-cliproxy-|cf-|sec-|proxy-)/;
+/** First letters of `keptPrefixes`: the others need no pattern. */
+const prefixLetters = new Set(["x", "c", "s", "p"]);
+
+function isKept(name: string): boolean {
+  return kept.has(name) || (prefixLetters.has(name[0] as string) && keptPrefixes.test(name));
+}
 
 /** Headers of the client that the provider should see: betas, versions, request ids, tracing. */
 export function toUpstreamHeaders(
@@ -31,8 +28,7 @@ export function toUpstreamHeaders(
   const out: Record<string, string> = { ...defaults };
   const named = headers.get("connection");
   headers.forEach((value, name) => {
-    if (kept.has(name) || keptPrefixes.some((prefix) => name.startsWith(prefix))) return;
-    out[name] = value;
+    if (!isKept(name)) out[name] = value;
   });
   if (named !== null) dropNamed(out, named);
   out["content-type"] ??= "application/json";

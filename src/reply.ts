@@ -76,20 +76,20 @@ export async function passOn(
     cancel();
     return refuse(x, detail, { status, headers: theirs, provider: provider.name });
   };
-  const source = decoded(response);
-  if (source === undefined) return bad({ code: "upstream_bad_answer" });
   const type = theirs.get("content-type") ?? "application/json";
   const isStream = type.startsWith("text/event-stream");
-  const length = Number(theirs.get("content-length") ?? Number.NaN);
+  const encoding = theirs.get("content-encoding");
   const headers = toClientHeaders(x, theirs);
   headers["content-type"] = type;
   const head: MutableHead = { status, headers, stream: isStream, code: undefined };
   const end = (rest: Omit<ExchangeEnd, "status">): void =>
     x.finish({ status, upstreamStatus: status, provider: provider.name, ...rest });
-
-  if (!isStream && length <= wholeBytes && theirs.get("content-encoding") === null) {
+  // Looking at `response.body` makes a stream of it, which costs more than the whole reply.
+  if (!isStream && encoding === null && isShort(theirs.get("content-length"))) {
     return passWhole(x, response, head, end, bad);
   }
+  const source = decoded(response, encoding);
+  if (source === undefined) return bad({ code: "upstream_bad_answer" });
   if (isStream) headers["x-accel-buffering"] = "no";
   const tap = isStream ? streamTap(x) : tailTap(x);
   const limits = {
@@ -178,10 +178,16 @@ function endKind(refusal: Refusal): ExchangeEnd["kind"] {
   return "denied";
 }
 
+function isShort(length: string | null): boolean {
+  return length !== null && Number(length) <= wholeBytes;
+}
+
 /** The body as plain bytes; undefined when its coding is not known. */
-function decoded(response: Response): ReadableStream<Uint8Array> | undefined {
+function decoded(
+  response: Response,
+  encoding: string | null,
+): ReadableStream<Uint8Array> | undefined {
   const body = response.body ?? new Response("").body;
-  const encoding = response.headers.get("content-encoding");
   if (body === null) return undefined;
   if (encoding === null || encoding === "" || encoding === "identity") return body;
   return inflate(body, encoding, inflateLimits);

@@ -40,7 +40,13 @@ export async function sendUpstream(
   signal.addEventListener("abort", cancel);
   x.expect("upstream_timeout", provider.timeouts.firstByteMs, cancel);
   try {
-    const response = await request(x, call, abort.signal);
+    const send = prepare(x, call, abort.signal);
+    const response = await send().catch((error: unknown) => {
+      if (!isStaleConnection(error) || abort.signal.aborted) throw error;
+      // The provider had closed the kept connection before it read the request: no byte of an
+      // answer came, so it is sent once more, on whatever connection is next.
+      return send();
+    });
     if (response.status >= 300 && response.status < 400) {
       cancel();
       return { failed: "upstream_bad_answer", detail: `redirect ${response.status}` };
@@ -57,30 +63,24 @@ export async function sendUpstream(
   }
 }
 
-async function request(
+/** The request of one attempt, ready to be sent. */
+function prepare(
   x: RunningExchange,
-  call: UpstreamCall,
+  { provider, credential, model, body }: UpstreamCall,
   signal: AbortSignal,
-): Promise<Response> {
-  const { provider, credential, model, body } = call;
+): () => Promise<Response> {
   const { kind, pool } = provider;
   if (kind.answer !== undefined) {
     const stream = x.call?.stream ?? false;
-    return kind.answer({ dialect: x.dialect, model, stream, body, signal });
+    const request = { dialect: x.dialect, model, stream, body, signal };
+    return async () => kind.answer?.(request) as Response | Promise<Response>;
   }
   if (pool === undefined) throw new Error(`provider ${provider.name} has no pool`);
   const headers = toUpstreamHeaders(x.request.headers, kind.defaultHeaders);
   if (credential !== undefined) kind.authorize(headers, credential.secret.expose());
   const url = upstreamUrl(provider, x.surface, model, toUpstreamQuery(x.request.url));
   const init = { method: "POST", headers, body, signal };
-  try {
-    return await pool.fetch(url, init);
-  } catch (error) {
-    if (!isStaleConnection(error) || signal.aborted) throw error;
-    // The provider had closed the kept connection before it read the request: no byte of an
-    // answer came, so it is sent once more, on whatever connection is next.
-    return pool.fetch(url, init);
-  }
+  return () => pool.fetch(url, init);
 }
 
 /** What a kept-alive connection that the other side has closed looks like when it is used. */

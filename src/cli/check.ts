@@ -2,15 +2,11 @@ import { assemble } from "../assembly.ts";
 import { silentLogger } from "../log.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
-import { configSource, createHouse, orRefuse, refuseConfig } from "./house.ts";
+import { configSource, createHouse, refuseConfig } from "./house.ts";
 import { planLines } from "./plan.ts";
 
 /** Builds everything that a start would build, and binds nothing. */
-export function run(context: CommandContext): Promise<number> {
-  return orRefuse(context.io, () => check(context));
-}
-
-async function check(context: CommandContext): Promise<number> {
+export async function run(context: CommandContext): Promise<number> {
   const { io } = context;
   const source = configSource(context);
   const house = createHouse(silentLogger);

@@ -1,3 +1,4 @@
+import type { ConfigFileError } from "../config/load.ts";
 import { escapeControls, maskText } from "../kit/redact.ts";
 import { parseCommandLine } from "./arguments.ts";
 import { type Command, type Env, exitCodes, type Io, type UsageProblem } from "./command.ts";
@@ -36,6 +37,11 @@ export async function runCli(
       }
     }
   } catch (error) {
+    const mendConfig = configMend(error);
+    if (mendConfig !== undefined) {
+      const problem = { code: "bad_config", message: describe(error, false), mend: mendConfig };
+      return fail(io, problem, exitCodes.badConfig);
+    }
     const message = describe(error, env.CLIPROXY_DEBUG === "1");
     const mend = "run it again with CLIPROXY_DEBUG=1 to see where it failed";
     return fail(io, { code: "failed", message, mend }, exitCodes.failed);
@@ -97,9 +103,15 @@ function fail(io: Io, problem: UsageProblem, exitCode: number): number {
     io.err(`${escapeControls(JSON.stringify({ error: { code, message, mend } }))}\n`);
     return exitCode;
   }
-  const hint = exitCode === exitCodes.wrongUsage ? ` (${problem.mend})` : "";
+  const hint = exitCode === exitCodes.failed ? "" : ` (${problem.mend})`;
   io.err(`${red("cliproxy:", io.errColor)} ${problem.message}${hint}\n`);
   return exitCode;
+}
+
+/** The mend of a ConfigFileError; its class would load the YAML parser into every start. */
+function configMend(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error.name !== "ConfigFileError") return undefined;
+  return (error as ConfigFileError).problem.mend;
 }
 
 /** One line, since a message may come from anywhere; the stack only for who asks. */

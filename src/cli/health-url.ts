@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { parse } from "yaml";
+import { parseDocument } from "yaml";
+import { fill } from "../config/expand.ts";
 import { findConfigFile } from "../config/load.ts";
 import type { Env } from "./command.ts";
 
@@ -16,7 +17,9 @@ export function configuredUrl(file: string | undefined, env: Env): string {
 
 /** The address in the text of a configuration. */
 export function urlOf(text: string, env: Env): string {
-  const server = child(parse(text, { logLevel: "silent" }), "server");
+  // A file that is being edited must not make a container restart: what can be read is read.
+  const options = { logLevel: "silent", uniqueKeys: false, strict: false } as const;
+  const server = child(parseDocument(text, options).toJS(), "server");
   const tls = child(server, "tls");
   const host = scalar(child(server, "host"), env) ?? defaults.host;
   const port = scalar(child(server, "port"), env) ?? String(defaults.port);
@@ -40,8 +43,6 @@ function scalar(value: unknown, env: Env): string | undefined {
   if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") {
     return undefined;
   }
-  const text = String(value).replace(/\$\{(\w+)(?::-([^}]*))?\}/g, (_all, name: string, other) => {
-    return env[name] || (other ?? "");
-  });
-  return text === "" ? undefined : text;
+  const filled = fill(String(value), env);
+  return filled.ok && filled.text !== "" ? filled.text : undefined;
 }

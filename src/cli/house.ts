@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { ConfigSource } from "../assembly.ts";
-import { ConfigFileError, findConfigFile } from "../config/load.ts";
+import { findConfigFile } from "../config/load.ts";
 import { type ConfigProblem, formatProblems } from "../config/problems.ts";
 import type { Logger } from "../contract/types.ts";
 import type { House } from "../host.ts";
@@ -49,14 +49,4 @@ export function refuseConfig(io: Io, problems: readonly ConfigProblem[]): number
   if (io.json) io.out(`${JSON.stringify({ ok: false, problems })}\n`);
   else io.err(formatProblems(problems, { color: io.errColor }));
   return exitCodes.badConfig;
-}
-
-/** Runs a command that needs a configuration file where one was asked for. */
-export async function orRefuse(io: Io, work: () => Promise<number>): Promise<number> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ConfigFileError) return refuseConfig(io, [error.problem]);
-    throw error;
-  }
 }

@@ -5,7 +5,7 @@ import { inLine } from "../pipeline.ts";
 import { policies } from "../registry.gen.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
-import { configSource, createHouse, orRefuse, refuseConfig } from "./house.ts";
+import { configSource, createHouse, refuseConfig } from "./house.ts";
 
 /** `policies list`: what there is, and which keys each claims. */
 export function list({ io }: CommandContext): number {
@@ -27,11 +27,7 @@ export function list({ io }: CommandContext): number {
 }
 
 /** `policies plan`: what this configuration enforces, where, in order. */
-export function plan(context: CommandContext): Promise<number> {
-  return orRefuse(context.io, () => showPlan(context));
-}
-
-async function showPlan(context: CommandContext): Promise<number> {
+export async function plan(context: CommandContext): Promise<number> {
   const { io } = context;
   const house = createHouse(silentLogger);
   const assembled = await assemble(configSource(context), house, await currentRuntime(), false);

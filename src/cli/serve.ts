@@ -6,15 +6,11 @@ import { currentRuntime, exit, onSignal, onStray } from "../runtime/process.ts";
 import { type Server, startServer } from "../server.ts";
 import { watchFiles } from "../watch.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
-import { configSource, createHouse, orRefuse, refuseConfig } from "./house.ts";
+import { configSource, createHouse, refuseConfig } from "./house.ts";
 import { planLines } from "./plan.ts";
 
 /** Serves until a signal ends it. */
-export function run(context: CommandContext): Promise<number> {
-  return orRefuse(context.io, () => serve(context));
-}
-
-async function serve(context: CommandContext): Promise<number> {
+export async function run(context: CommandContext): Promise<number> {
   const runtime = await currentRuntime();
   const source = () => configSource(context);
   const { log, configure } = createProcessLog(context);
@@ -114,10 +110,10 @@ function greet(
 
 /** A generated key is shown once, and only where no log collector reads along. */
 function keyLines({ title, path, secret }: Announcement, isTerminal: boolean): string[] {
-  const label = title.padEnd(10);
+  const label = title.padEnd(12);
   if (secret === undefined) return [`  ${label}in ${path}`];
   if (!isTerminal) return [`  ${label}generated into ${path}`];
-  return [`  ${label}${secret}`, `            generated into ${path}; it is not shown again`];
+  return [`  ${label}${secret}`, `              generated into ${path}; it is not shown again`];
 }
 
 function curlLines(

@@ -9,7 +9,7 @@ import { choicesOf } from "./wording.ts";
  */
 export function exampleValue(schemas: readonly WalkedSchema[], path: readonly string[]): unknown {
   const [schema] = schemas;
-  const value = valueOf(schema, path);
+  const value = chosenOrMade(schema, path);
   const refused =
     schema !== undefined &&
     !JSON.stringify(value)?.includes("${") &&
@@ -23,13 +23,13 @@ export function isChosen(schema: WalkedSchema | undefined): boolean {
   return defaultOf(schema) !== undefined || examplesOf(schema).length > 0;
 }
 
-function valueOf(schema: WalkedSchema | undefined, path: readonly string[]): unknown {
+function chosenOrMade(schema: WalkedSchema | undefined, path: readonly string[]): unknown {
   const chosen = defaultOf(schema);
   if (chosen !== undefined) return chosen;
   const [example] = examplesOf(schema);
   if (example !== undefined) return example;
   const [first] = schema === undefined ? [] : alternatives([schema]);
-  return first === undefined ? "text" : made(first, path);
+  return first === undefined ? "text" : made(first, path, factsOf(schema as WalkedSchema).format);
 }
 
 function examplesOf(schema: WalkedSchema | undefined): readonly unknown[] {
@@ -46,21 +46,22 @@ function defaultOf(schema: WalkedSchema | undefined): unknown {
   return isEmpty || value === null ? undefined : value;
 }
 
-function made(schema: WalkedSchema, path: readonly string[]): unknown {
+function made(schema: WalkedSchema, path: readonly string[], format: string | undefined): unknown {
   if (isSecret([schema])) {
     return `\${${path.slice(-2).join("_").toUpperCase().replace(/\W/g, "_")}}`;
   }
   const { entries, item, type, value } = schema;
-  const { format } = factsOf(schema);
   if (format === "duration") return "30s";
   if (format === "bytes") return "1MiB";
   if (format === "port") return 8080;
   if (entries !== undefined) {
-    const all = Object.entries(entries).map(([k, s]) => [k, valueOf(s, [...path, k])] as const);
+    const all = Object.entries(entries).map(
+      ([k, s]) => [k, chosenOrMade(s, [...path, k])] as const,
+    );
     return Object.fromEntries(all);
   }
-  if (type === "record") return { name: valueOf(value, [...path, "name"]) };
-  if (item !== undefined) return [valueOf(item, path)];
+  if (type === "record") return { name: chosenOrMade(value, [...path, "name"]) };
+  if (item !== undefined) return [chosenOrMade(item, path)];
   const [choice] = choicesOf(schema);
   if (choice !== undefined) return choice;
   if (type === "number") return leastOf(schema);

@@ -8,12 +8,14 @@ interface Span {
   readonly isShown: boolean;
 }
 
+/** Longest line of which an excerpt is made. */
+const maxLineChars = 2000;
 const hidden = "…";
 
 /** Where lines begin, and what of them may be shown. */
 export interface TextMap {
   position(at: number): { readonly line: number; readonly column: number };
-  /** The line around an offset; undefined when it is empty. */
+  /** The line around an offset; undefined when it is empty or very long. */
   excerpt(at: number): Excerpt | undefined;
 }
 
@@ -24,23 +26,45 @@ export interface TextMap {
  */
 export function mapText(text: string, root: Tree | undefined, shown: ReadonlySet<Tree>): TextMap {
   let spans: Span[] | undefined;
-  const lineStart = (at: number): number => text.lastIndexOf("\n", at - 1) + 1;
+  let starts: number[] | undefined;
+  const lineOf = (at: number): number => {
+    starts ??= lineStarts(text);
+    return firstIndex(starts, (start) => start > at);
+  };
   return {
     position(at) {
-      let line = 1;
-      for (let i = text.indexOf("\n"); i >= 0 && i < at; i = text.indexOf("\n", i + 1)) line++;
-      return { line, column: at - lineStart(at) + 1 };
+      const line = lineOf(at);
+      return { line, column: at - (starts?.[line - 1] ?? 0) + 1 };
     },
     excerpt(at) {
-      const start = lineStart(at);
-      const newline = text.indexOf("\n", start);
-      const line = text.slice(start, newline < 0 ? text.length : newline).replace(/\r$/, "");
+      const number = lineOf(at);
+      const start = starts?.[number - 1] ?? 0;
+      const end = (starts?.[number] ?? text.length + 1) - 1;
+      if (end - start > maxLineChars) return undefined;
+      const line = text.slice(start, end).replace(/\r$/, "");
       if (line.trim() === "") return undefined;
       if (root === undefined) return firstKeyOf(line, at - start);
       spans ??= spansOf(root, shown);
       return mask(line, start, at, spans);
     },
   };
+}
+
+function lineStarts(text: string): number[] {
+  const starts = [0];
+  for (let i = text.indexOf("\n"); i >= 0; i = text.indexOf("\n", i + 1)) starts.push(i + 1);
+  return starts;
+}
+
+/** By halving, since a file may have many lines and many problems. */
+function firstIndex<T>(sorted: readonly T[], isIt: (item: T) => boolean): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isIt(sorted[middle] as T)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** Without a tree nothing tells a secret from a key, so all after the first colon goes. */
@@ -58,7 +82,7 @@ function spansOf(root: Tree, shown: ReadonlySet<Tree>): Span[] {
     seen.add(tree);
     if (tree.kind === "list") tree.items.forEach(walk);
     else if (tree.kind === "scalar") {
-      spans.push({ from: tree.at, to: tree.end, isShown: shown.has(tree) });
+      spans.push({ from: tree.at, to: tree.end, isShown: shown.has(tree) && !tree.isSecret });
     } else {
       for (const { at, end, tree: value } of tree.entries.values()) {
         spans.push({ from: at, to: end, isShown: true });
@@ -75,8 +99,10 @@ function mask(line: string, start: number, at: number, spans: readonly Span[]): 
   let text = "";
   let done = start;
   let caret = -1;
-  for (const { from, to, isShown } of spans) {
-    if (to <= start || from >= end || to <= from) continue;
+  for (let i = firstIndex(spans, ({ to }) => to > start); i < spans.length; i++) {
+    const { from, to, isShown } = spans[i] as Span;
+    if (from >= end) break;
+    if (to <= from) continue;
     text += punctuation(line.slice(done - start, Math.max(from, done) - start));
     if (caret < 0 && at <= from) caret = text.length - (from - at);
     text += isShown ? line.slice(Math.max(from, start) - start, to - start) : hidden;

@@ -1,5 +1,5 @@
+import type { Fault } from "./fault.ts";
 import type { ScalarTree, Tree } from "./tree.ts";
-import type { Fault } from "./yaml.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -85,7 +85,6 @@ export function fill(text: string, env: Env): Filled {
 const malformed: Filled = {
   ok: false,
   message: "`${` does not begin a variable here",
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is about just that
   mend: "write ${NAME} or ${NAME:-default} (no braces in the default), or $${ for a literal ${",
 };
 

@@ -1,10 +1,10 @@
 import { type GenericSchema, safeParse } from "valibot";
 import { type Claim, type Claimant, claimsOf } from "./claims.ts";
-import type { Reading } from "./reading.ts";
+import type { Fault } from "./fault.ts";
+import { clip, type Reading } from "./reading.ts";
 import { childSchemas, toWalked, type WalkedSchema } from "./schema-walk.ts";
 import { locate, type Path, type Tree } from "./tree.ts";
-import { type Issue, type Wording, wordIssue } from "./wording.ts";
-import type { Fault } from "./yaml.ts";
+import { customMessage, type Issue, type Wording, wordIssue } from "./wording.ts";
 
 /**
  * Lets the schema of a claimant judge its share; what is wrong goes into `reading.faults`.
@@ -21,7 +21,7 @@ export function judge(
   for (const issue of result.issues.flatMap((i) => leaves(i, []))) {
     const path = yamlPath(claimant, issue.keys);
     if (reading.broken.some((broken) => related(broken, path))) continue;
-    const fault = toFault(root, claimant, issue, path);
+    const fault = faultOf(root, claimant, issue, path);
     const known = reading.faults.some((f) => f.at === fault.at && f.message === fault.message);
     if (!known) reading.faults.push(fault);
   }
@@ -67,15 +67,17 @@ function related(a: Path, b: Path): boolean {
   return short.every((segment, i) => segment === long[i]);
 }
 
-function toFault(root: Tree, claimant: Claimant, { issue, keys }: Leaf, path: Path): Fault {
+function faultOf(root: Tree, claimant: Claimant, { issue, keys }: Leaf, path: Path): Fault {
   const place = locate(root, path);
   const schemas = keys.reduce<WalkedSchema[]>(childSchemas, [toWalked(claimant.schema)]);
-  const last = keys.at(-1) ?? "";
-  if (!place.found || (issue.path?.at(-1) as { origin?: string })?.origin === "key") {
-    const { message, mend } = place.found
-      ? { message: `\`${last}\` is not allowed here`, mend: "remove it, or rename it" }
-      : missing(path, schemas);
-    return { at: place.keyAt, path, message, mend };
+  const isKey = (issue.path?.at(-1) as { origin?: string } | undefined)?.origin === "key";
+  if (isKey && issue.input !== undefined) {
+    const message = customMessage(issue) ?? `\`${clip(keys.at(-1) ?? "")}\` is not allowed here`;
+    return { at: place.keyAt, path, message, mend: "remove the key, or rename it" };
+  }
+  if (isKey || !place.found) {
+    const at = locate(root, path.slice(0, -1)).keyAt;
+    return { at, path, ...missing(path, schemas) };
   }
   const at = place.tree.kind === "scalar" ? place.tree.at : place.keyAt;
   return { at, path: place.path, ...wordIssue(issue, place.tree, schemas) };

@@ -9,6 +9,7 @@ import {
 } from "./claims.ts";
 import { mapText } from "./excerpt.ts";
 import { type Env, expandTree } from "./expand.ts";
+import type { Fault } from "./fault.ts";
 import { judge } from "./judge.ts";
 import { elsewhereIn } from "./known-paths.ts";
 import type { ConfigProblem } from "./problems.ts";
@@ -16,7 +17,7 @@ import type { Reading, SecretUse } from "./reading.ts";
 import { type ConfigIo, fileIo } from "./secret-file.ts";
 import { splitTree } from "./split.ts";
 import { childNames, locate, type MapTree, splitPath, type Tree } from "./tree.ts";
-import { type Fault, parseYaml } from "./yaml.ts";
+import { parseYaml } from "./yaml.ts";
 
 /** A configuration that may be used, or all that is wrong with it, in the order of the file. */
 export type LoadedConfig =

@@ -1,3 +1,4 @@
+import type { Fault } from "./fault.ts";
 import {
   childSchemas,
   isSecret,
@@ -9,7 +10,6 @@ import {
 import { type ConfigIo, readSecretFile } from "./secret-file.ts";
 import { nearest } from "./suggest.ts";
 import type { Entry, MapTree, Path, ScalarTree, Tree } from "./tree.ts";
-import type { Fault } from "./yaml.ts";
 
 /** A secret that the configuration uses, and where it came from; never what it is. */
 export interface SecretUse {
@@ -46,7 +46,7 @@ export function toValue(
   if (tree.kind === "scalar") return scalarValue(reading, tree, schemas, path);
   if (tree.kind === "map") return mapValue(reading, tree, schemas, path);
   if (wantsMapOnly(schemas)) {
-    tell(reading, tree.at, path, "must be a map, not a list", "write `key: value` lines");
+    tell(reading, tree.at, path, "must be a map, but is a list", "write `key: value` lines");
     return undefined;
   }
   return tree.items.map((item, i) => {
@@ -68,8 +68,9 @@ function scalarValue(
     if (schemas.length > 0 && scalar.variables.length === 0) reading.shown.add(scalar);
     return scalar.value;
   }
-  if (scalar.value === null) return null;
+  scalar.isSecret = true;
   const [variable] = scalar.variables;
+  if (variable === undefined && scalar.value === null) return null;
   const from = variable === undefined ? "inline" : "variable";
   reading.secretsUsed.push({ path: path.join("."), from, name: variable });
   // A key that happens to look like a number is still a key.
@@ -144,6 +145,9 @@ function shownPath({ value, variables, source }: ScalarTree): string {
   return typeof value === "string" && value.includes("/") ? value : "the file named here";
 }
 
+/** After so many problems it is another kind of file, and hints only cost time. */
+const hintedFaults = 200;
+
 /** Reports a key that nobody reads. */
 export function tellUnknown(
   reading: Reading,
@@ -152,8 +156,12 @@ export function tellUnknown(
   known: readonly string[],
 ): void {
   const key = path.at(-1) ?? "";
-  const near = nearest(key, known);
   const message = `unknown key \`${clip(key)}\``;
+  if (reading.faults.length > hintedFaults) {
+    tell(reading, entry.at, path, message, "remove it");
+    return;
+  }
+  const near = nearest(key, known);
   if (near !== undefined) {
     const hint = `${message}; did you mean \`${near}\`?`;
     tell(reading, entry.at, path, hint, `write \`${near}\`, or remove it`);

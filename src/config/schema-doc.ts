@@ -7,6 +7,7 @@ import { childSchemas, factsOf, isSecret, type WalkedSchema } from "./schema-wal
 // Only build.ts imports this file: the converter is no dependency of the program.
 
 type Properties = Record<string, JsonSchema>;
+type Examples = NonNullable<JsonSchema["examples"]>;
 
 /** Any scalar may also be a variable, whatever its type. */
 const variable: JsonSchema = { type: "string", pattern: "\\$\\{" };
@@ -77,23 +78,22 @@ function leafSchema(schema: WalkedSchema): JsonSchema {
     target: "draft-2020-12",
     typeMode: "input",
     errorMode: "ignore",
-    overrideSchema: ({ valibotSchema, jsonSchema }) =>
-      describe(valibotSchema as unknown as WalkedSchema, jsonSchema),
+    overrideSchema: ({ valibotSchema, jsonSchema }) => {
+      const walked = valibotSchema as unknown as WalkedSchema;
+      return walked.entries === undefined ? null : withTwins(walked, walked.entries, jsonSchema);
+    },
   });
-  return orVariable(made);
+  return orVariable(describe(schema, made));
 }
 
 /** The converter stops at the first transformation, and descriptions stand after it. */
 function describe(schema: WalkedSchema, made: JsonSchema): JsonSchema {
   const { description, examples } = factsOf(schema);
-  const out: JsonSchema = {
+  return {
     ...made,
     ...(description !== undefined && { description }),
-    ...(examples !== undefined && {
-      examples: [...examples] as NonNullable<JsonSchema["examples"]>,
-    }),
+    ...(examples !== undefined && { examples: [...examples] as Examples }),
   };
-  return schema.entries === undefined ? out : withTwins(schema, schema.entries, out);
 }
 
 function withTwins(
@@ -101,24 +101,29 @@ function withTwins(
   entries: Readonly<Record<string, WalkedSchema>>,
   made: JsonSchema,
 ): JsonSchema {
+  const own = made.properties as Properties | undefined;
+  const described = Object.entries(entries).map(([key, entry]) => {
+    return [key, describe(entry, own?.[key] ?? {})] as const;
+  });
   const secrets = Object.keys(entries).filter((key) => isSecret(childSchemas([schema], key)));
-  if (secrets.length === 0) return made;
   const required = (made.required ?? []).filter((key) => !secrets.includes(key));
   const needed = (made.required ?? []).filter((key) => secrets.includes(key));
   const either = needed.map((key) => ({
     oneOf: [{ required: [key] }, { required: [`${key}_file`] }],
   }));
   const twins = Object.fromEntries(secrets.map((key) => [`${key}_file`, twin(key)]));
-  const properties = { ...made.properties, ...twins };
+  const properties = { ...Object.fromEntries(described), ...twins };
   return { ...made, properties, required, ...(either.length > 0 && { allOf: either }) };
 }
 
 /** Lets `"${NAME}"` stand for every scalar that could otherwise not hold it. */
-function orVariable(schema: JsonSchema): JsonSchema {
+function orVariable(given: JsonSchema): JsonSchema {
+  const schema = withoutOwnWords(given);
   const { properties, items, additionalProperties, anyOf, ...more } = schema;
   if (typeof schema.type === "string" && schema.type !== "object" && schema.type !== "array") {
     const { description, examples, default: fallback, ...rest } = schema;
-    if (schema.type === "string" && Object.keys(rest).length === 1) return schema;
+    const limits = Object.keys(rest).filter((key) => !/^(type|minLength|maxLength)$/.test(key));
+    if (schema.type === "string" && limits.length === 0) return schema;
     const about = {
       ...(description !== undefined && { description }),
       ...(examples !== undefined && { examples }),
@@ -142,6 +147,14 @@ function orVariable(schema: JsonSchema): JsonSchema {
           : additionalProperties,
     }),
   };
+}
+
+/** Editors know neither our formats nor what is secret; their `duration` is that of ISO 8601. */
+function withoutOwnWords(schema: JsonSchema): JsonSchema {
+  const { format, secret: _, ...rest } = schema as JsonSchema & { secret?: boolean };
+  if (format === "duration") return { ...rest, pattern: "^\\d+(ms|s|m|h|d)$|\\$\\{" };
+  if (format === "bytes") return { ...rest, pattern: "^\\d+([KMG]i?)?B$|\\$\\{", minimum: 1 };
+  return format === undefined || format === "port" ? rest : { ...rest, format };
 }
 
 function mapValues(properties: Properties): Properties {

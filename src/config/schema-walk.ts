@@ -80,7 +80,7 @@ export function isMap({ entries, type }: WalkedSchema): boolean {
 }
 
 export function isSecret(schemas: readonly WalkedSchema[]): boolean {
-  return alternatives(schemas).some((schema) => factsOf(schema).secret === true);
+  return [...schemas, ...alternatives(schemas)].some((s) => factsOf(s).secret === true);
 }
 
 /** Whether the first schemas allow their value to be absent. */

@@ -52,7 +52,7 @@ function distribute(
     if (tree.kind === "map") rest = splitMap(split, tree, states, path, around);
     else if (tree.kind === "list") rest = splitList(split, tree, states, path, around);
     else if (around === undefined && !tree.broken && tree.value !== null) {
-      const message = `must be a map, not ${kindName(tree)}`;
+      const message = `must be a map, but is ${kindName(tree)}`;
       tell(split.reading, tree.at, path, message, `known here: ${namesAt(states).join(", ")}`);
     }
   }
@@ -127,7 +127,7 @@ function splitList(
       const repeated = id !== undefined && ids.has(id);
       if (repeated) tell(reading, item.at, [...path, String(i)], ...otherId);
       if (id === undefined) tell(reading, item.at, [...path, String(i)], ...needsId);
-      if (repeated || id === undefined) return item;
+      if (repeated || id === undefined) return withoutClaimed(item, next);
     }
     if (id !== undefined) ids.add(id);
     const below = [...path, id ?? String(i)];
@@ -140,6 +140,11 @@ function splitList(
 
 const needsId = ["must be a map with a usable `id`", "write `id: <name>`"] as const;
 const otherId = ["another entry has the same `id`", "give each its own"] as const;
+
+function withoutClaimed(item: MapTree, states: readonly ClaimState[]): MapTree {
+  const kept = [...item.entries].filter(([key]) => step(states, key).length === 0);
+  return { ...item, entries: new Map(kept) };
+}
 
 /** Where no owner of the list asks for it, `id` only says which entry this is. */
 function withoutId(item: MapTree): MapTree {

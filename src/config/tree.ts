@@ -34,6 +34,8 @@ export interface ScalarTree {
   variables: readonly string[];
   /** After expansion, before YAML's types: a secret is always text. */
   text: string;
+  /** Used as a secret at one place, be it by an alias: then it is shown at none. */
+  isSecret: boolean;
   /** A problem was reported: nothing more is to be said about it. */
   broken: boolean;
 }

@@ -57,7 +57,7 @@ const formats: Readonly<Record<string, readonly [kind: string, mend: string]>> =
  * @param schemas what is known of the place
  */
 export function wordIssue(issue: Issue, tree: Tree, schemas: readonly WalkedSchema[]): Wording {
-  const facts = alternatives(schemas).map(factsOf);
+  const facts = [...schemas, ...alternatives(schemas)].map(factsOf);
   const format = facts.find((f) => f.format !== undefined)?.format;
   const [kind, formatMend] = formats[format ?? ""] ?? [];
   const custom = customMessage(issue);
@@ -68,7 +68,7 @@ export function wordIssue(issue: Issue, tree: Tree, schemas: readonly WalkedSche
 }
 
 /** The words that the author of the schema chose. */
-function customMessage({ message }: Issue): string | undefined {
+export function customMessage({ message }: Issue): string | undefined {
   return /^Invalid [^:]*: (Expected|Received) /.test(message) ? undefined : message;
 }
 
@@ -94,7 +94,7 @@ export function choicesOf({ type, options, ...more }: WalkedSchema): string[] {
 
 function shown(tree: Tree, schemas: readonly WalkedSchema[]): string {
   if (tree.kind !== "scalar" || tree.value === null) return `, but is ${kindName(tree)}`;
-  if (isSecret(schemas)) return "";
+  if (tree.isSecret || isSecret(schemas)) return "";
   if (tree.variables.length > 0) return `, which ${kindName(tree)} is not`;
   return tree.value === "" ? ", but is empty text" : `, but is \`${clip(String(tree.value))}\``;
 }
@@ -113,7 +113,8 @@ function mendFor(issue: Issue, tree: Tree, schemas: readonly WalkedSchema[]): st
       .map(factsOf)
       .find((f) => f.examples) ?? {};
   const example = JSON.stringify(examples?.[0]);
-  return example === undefined || example.length > 80 ? "" : `write something like ${example}`;
+  const isShort = example !== undefined && example.length <= 80;
+  return isShort ? `write something like ${example}` : "correct the value";
 }
 
 function mendScalar(

@@ -40,6 +40,8 @@ export const maxDepth = 512;
 // One latin1 copy of a larger body would leave the allocator's fast path.
 const windowBytes = 65_536;
 
+const control = /[\x00-\x1f]/;
+
 // The bracket that closes each open level; shared, since a scan never yields.
 const closers = new Uint8Array(maxDepth + 1);
 
@@ -99,6 +101,11 @@ export function scanFacts<Name extends string>(
   return rest < body.length ? refuse("trailing_bytes", rest) : { ok: true, facts };
 }
 
+/** The sentence for the client, with the byte that it is about. */
+export function problemText(problem: FactProblem, offset: number): string {
+  return `${factProblems[problem]} (byte ${offset})`;
+}
+
 // RFC 8259's grammar at every depth. Only escapes below depth 1 go unchecked: they can neither
 // end a string nor touch a fact.
 function objectEnd(s: Scanner, at: number): number {
@@ -132,7 +139,9 @@ function objectEnd(s: Scanner, at: number): number {
         i = skipSpace(bytes, i + 1);
         break;
       }
-      if (next !== closers[depth]) return unexpected(s, i);
+      if (next !== closers[depth]) {
+        return next === 0x7d || next === 0x5d ? fail(s, "unbalanced", i) : unexpected(s, i);
+      }
       i++;
       depth--;
       if (depth === 0) return i;
@@ -172,15 +181,16 @@ function takeFact(s: Scanner, start: number, end: number): boolean {
   else if (first !== 0x22 && first !== 0x7b && first !== 0x5b) {
     value = Number(s.bytes.toString("latin1", start, end));
   }
-  if (isAmbiguous(value)) return fail(s, "ambiguous_value", start) > 0;
+  if (isAmbiguous(value, end - start)) return fail(s, "ambiguous_value", start) > 0;
   s.facts.set(s.name, { value, start, end });
   s.name = undefined;
   return true;
 }
 
 // C parsers stop at NUL; lone surrogates and integers past 2^53 come out differently everywhere.
-function isAmbiguous(value: Fact["value"]): boolean {
-  if (typeof value === "string") return /[\0\p{Surrogate}]/u.test(value);
+function isAmbiguous(value: Fact["value"], size: number): boolean {
+  // Both need an escape, and a string without one is too long for the regular expression's pace.
+  if (typeof value === "string") return value.length < size - 2 && /[\0\p{Surrogate}]/u.test(value);
   return typeof value === "number" && !(Math.abs(value) <= Number.MAX_SAFE_INTEGER);
 }
 
@@ -188,7 +198,7 @@ function isAmbiguous(value: Fact["value"]): boolean {
 // since that also folds U+017F, U+0131 and U+212A; U+0130 leaves a dot behind.
 function fold(key: string): string {
   const folded = key.toUpperCase().toLowerCase();
-  return /^[a-z0-9_]*$/.test(folded) ? folded : folded.replace(/\u0307|\0[^]*/g, "");
+  return /^[a-z0-9_]*$/.test(folded) ? folded : folded.replace(/\u0307|\0[\s\S]*/g, "");
 }
 
 /** Decodes a string that starts and ends with its quotes; undefined if an escape is wrong. */
@@ -219,9 +229,7 @@ function stringEnd(s: Scanner, at: number): number {
     if (i >= s.end && !loadWindow(s, i)) return fail(s, "unbalanced", bytes.length);
     const found = s.text.indexOf('"', i - s.base);
     const quote = found < 0 ? s.end : found + s.base;
-    if (s.controls) {
-      for (; i < quote; i++) if ((bytes[i] as number) < 0x20) return fail(s, "bad_string", i);
-    }
+    if (s.controls && hasControl(s, i, quote)) return fail(s, "bad_string", i);
     i = quote;
     if (found < 0) continue;
     i++;
@@ -231,11 +239,17 @@ function stringEnd(s: Scanner, at: number): number {
   }
 }
 
+function hasControl(s: Scanner, start: number, end: number): boolean {
+  if (end - start > 64) return control.test(s.text.slice(start - s.base, end - s.base));
+  for (let i = start; i < end; i++) if ((s.bytes[i] as number) < 0x20) return true;
+  return false;
+}
+
 function loadWindow(s: Scanner, at: number): boolean {
   s.base = at;
   s.end = Math.min(at + windowBytes, s.bytes.length);
   s.text = s.bytes.toString("latin1", s.base, s.end);
-  s.controls = /[\x00-\x1f]/.test(s.text);
+  s.controls = control.test(s.text);
   return s.base < s.end;
 }
 
@@ -270,21 +284,21 @@ function wordEnd(s: Scanner, at: number, word: string): number {
 
 function digitsEnd(bytes: Uint8Array, at: number): number {
   let i = at;
-  while (((bytes[i] as number) ^ 0x30) <= 9 && i < bytes.length) i++;
+  while (((bytes[i] as number) ^ 0x30) <= 9) i++;
   return i;
 }
 
 function skipSpace(bytes: Uint8Array, at: number): number {
-  for (let i = at; ; i++) {
-    const c = bytes[i];
-    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return i;
+  let i = at;
+  for (;;) {
+    const c = bytes[i] as number;
+    if (c !== 0x20 && (c > 0x20 || (c !== 0x0a && c !== 0x0d && c !== 0x09))) return i;
+    i++;
   }
 }
 
 function unexpected(s: Scanner, at: number): -1 {
-  const c = s.bytes[at];
-  const lost = c === undefined || c === 0x7d || c === 0x5d;
-  return fail(s, lost ? "unbalanced" : "bad_token", Math.min(at, s.bytes.length));
+  return fail(s, at < s.bytes.length ? "bad_token" : "unbalanced", at);
 }
 
 /** Records why a helper gave up; compare with 0 for a boolean. */
@@ -292,11 +306,6 @@ function fail(s: Scanner, problem: FactProblem, offset: number): -1 {
   s.problem = problem;
   s.offset = offset;
   return -1;
-}
-
-/** The sentence for the client, with the byte that it is about. */
-export function problemText(problem: FactProblem, offset: number): string {
-  return `${factProblems[problem]} (byte ${offset})`;
 }
 
 function refuse(problem: FactProblem, offset: number): FactScan<never> {

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createRawServer, type Server } from "node:net";
+import { urlOf } from "../../src/cli/health-url.ts";
 import { toHealthUrl } from "../../src/cli/healthcheck.ts";
 import { runCaptured } from "./capture.ts";
 
@@ -99,6 +100,36 @@ describe("healthcheck", () => {
       if (before === undefined) delete process.env.HTTP_PROXY;
       else process.env.HTTP_PROXY = before;
     }
+  });
+});
+
+describe("the address in a configuration", () => {
+  const cases: readonly (readonly [yaml: string, expected: string])[] = [
+    ["", "http://127.0.0.1:8317"],
+    ["server: { port: 9000 }", "http://127.0.0.1:9000"],
+    ["server: { host: 0.0.0.0, port: 9000 }", "http://127.0.0.1:9000"],
+    ['server: { host: "::" }', "http://[::1]:8317"],
+    ['server: { host: "::1" }', "http://[::1]:8317"],
+    ["server: { host: proxy.lan }", "http://proxy.lan:8317"],
+    [`server: { port: "\${PORT}" }`, "http://127.0.0.1:9001"],
+    [`server: { port: "\${NONE:-9002}" }`, "http://127.0.0.1:9002"],
+    [`server: { port: "\${NONE}" }`, "http://127.0.0.1:8317"],
+    ["server: { tls: { cert: a } }", "https://127.0.0.1:8317"],
+    ["server: { tls: { enabled: false } }", "http://127.0.0.1:8317"],
+    [`server: { port: 9000 }\nauth: { key: \${MISSING} }\nauth: [`, "http://127.0.0.1:9000"],
+    ["server: 5", "http://127.0.0.1:8317"],
+    ["- 1", "http://127.0.0.1:8317"],
+  ];
+  test.each(cases)("%j", (yaml, expected) => {
+    expect(urlOf(yaml, { PORT: "9001" })).toBe(expected);
+  });
+
+  test("a file that is not there is bad configuration", async () => {
+    const { code, err } = await runCaptured(["healthcheck", "--config", "/nowhere/x.yaml"]);
+    expect(code).toBe(78);
+    expect(err).toStartWith("cliproxy: /nowhere/x.yaml: ");
+    const json = await runCaptured(["healthcheck", "--config", "/nowhere/x.yaml", "--json"]);
+    expect(JSON.parse(json.err).error.code).toBe("bad_config");
   });
 });
 
