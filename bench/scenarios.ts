@@ -46,5 +46,6 @@ export const scenarios: Readonly<Record<string, LoadScenario>> = {
   },
 };
 
-/** The scenario of its own: see start-time.ts. */
+/** Scenarios of their own: see start-time.ts and vanish.ts. */
 export const startScenario = "start";
+export const vanishScenario = "vanish";

@@ -114,11 +114,11 @@ export function parseCall(
     const fact = facts.get(key);
     if (fact === undefined) return undefined;
     return fact.value === undefined ? "nested" : fact.value;
-  });
+  }, body.byteLength);
   if (typeof call === "string") return { code: "bad_request", message: call };
   const model = facts.get("model");
   return {
-    call: { ...call, bodyBytes: body.byteLength },
+    call,
     body,
     modelStart: model?.start ?? 0,
     modelEnd: model?.end ?? 0,

@@ -1,6 +1,7 @@
 // Written by build.ts from the folders policies/ and plugins/: don't edit.
 import { policy as policyAuth } from "../policies/auth.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
+import { provider as providerSandbox } from "../plugins/providers/sandbox/index.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { Policy } from "./contract/policy.ts";
 
@@ -9,6 +10,9 @@ export const policies: readonly Policy[] = [
   policyHostGuard,
 ] as unknown as readonly Policy[];
 
-export const dialects: readonly Dialect[] = [];
+export const dialects: readonly Dialect[] = [
+];
 
-export const providers: readonly Provider[] = [];
+export const providers: readonly Provider[] = [
+  providerSandbox,
+];

@@ -76,7 +76,8 @@ export class Relay implements ByteSource {
         if (this.#ended) return;
       }
     } catch {
-      this.#break({ code: "upstream_truncated" });
+      if (this.#x.request.signal.aborted) this.#end(undefined, true);
+      else this.#break({ code: "upstream_truncated" });
       return;
     }
     const words = this.#tap.end();

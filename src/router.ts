@@ -1,4 +1,3 @@
-import type { ModelEntry } from "./contract/plugin.ts";
 import type { Refusal } from "./errors.ts";
 import type { ActiveProvider, Credential } from "./providers.ts";
 
@@ -13,63 +12,78 @@ export interface Candidate {
 export interface Router {
   /** Ways to serve a model in a dialect, best first; or why there is none. */
   resolve(model: string, dialect: string): readonly Candidate[] | Refusal;
-  /** The configured models of a dialect; providers without a list are asked elsewhere. */
-  readonly models: (dialect: string) => readonly ModelEntry[];
 }
 
+/** A provider's name for a model, and the ways to reach it that need no choice. */
 interface Target {
   readonly provider: ActiveProvider;
   readonly model: string;
+  /** In order of priority. */
+  readonly ways: readonly Candidate[];
+  /** How many of the first ways take turns. */
+  readonly equals: number;
 }
 
 /** Compiles the model table of a configuration. */
 export function createRouter(providers: readonly ActiveProvider[]): Router {
-  const byModel = new Map<string, Target[]>();
+  const listed = new Map<string, Target[]>();
   const open: ActiveProvider[] = [];
   const add = (name: string, target: Target): void => {
-    const targets = byModel.get(name);
-    if (targets === undefined) byModel.set(name, [target]);
-    else targets.push(target);
+    listed.set(name, [...(listed.get(name) ?? []), target]);
   };
   for (const provider of providers) {
     if (provider.models === undefined) open.push(provider);
     for (const { name, upstream } of provider.models ?? []) {
-      add(name, { provider, model: upstream });
-      add(`${provider.name}/${name}`, { provider, model: upstream });
+      const target = toTarget(provider, upstream);
+      add(name, target);
+      add(`${provider.name}/${name}`, target);
     }
   }
-  const turns = new Map<string, number>();
 
   const find = (model: string): readonly Target[] => {
-    const known = byModel.get(model);
+    const known = listed.get(model);
     if (known !== undefined) return known;
     for (const provider of open) {
       const prefix = `${provider.name}/`;
-      if (model.startsWith(prefix)) return [{ provider, model: model.slice(prefix.length) }];
+      if (model.startsWith(prefix)) return [toTarget(provider, model.slice(prefix.length))];
     }
-    return open.map((provider) => ({ provider, model }));
+    return open.map((provider) => toTarget(provider, model));
   };
 
+  let turn = 0;
   return {
     resolve(model, dialect) {
       const targets = find(model);
-      if (targets.length === 0) return { code: "model_not_found" };
+      const [first] = targets;
+      if (first === undefined) return { code: "model_not_found" };
       const speaking = targets.filter((t) => t.provider.kind.dialects.includes(dialect));
-      if (speaking.length === 0) return wrongDialect(targets[0] as Target);
-      const candidates = speaking.flatMap((target) => withCredentials(target, turns));
+      if (speaking.length === 0) return wrongDialect(first);
+      turn = (turn + 1) % Number.MAX_SAFE_INTEGER;
+      const [only] = speaking;
+      const candidates =
+        speaking.length === 1 && only !== undefined && only.equals <= 1
+          ? only.ways
+          : speaking.flatMap((target) => inTurn(target, turn));
       return candidates.length === 0 ? { code: "no_credential" } : candidates;
     },
-    models: (dialect) =>
-      providers
-        .filter((provider) => provider.kind.dialects.includes(dialect))
-        .flatMap((provider) =>
-          (provider.models ?? []).map(({ name }) => ({
-            id: name,
-            provider: provider.name,
-            created: 0,
-          })),
-        ),
   };
+}
+
+function toTarget(provider: ActiveProvider, model: string): Target {
+  const { credentials, kind } = provider;
+  const ways: Candidate[] = credentials.map((credential) => ({ provider, credential, model }));
+  if (ways.length === 0 && kind.credential !== "required") {
+    ways.push({ provider, credential: undefined, model });
+  }
+  const best = credentials[0]?.priority;
+  return { provider, model, ways, equals: credentials.filter((c) => c.priority === best).length };
+}
+
+/** Credentials of the lowest priority first; equals take turns. */
+function inTurn({ ways, equals }: Target, turn: number): readonly Candidate[] {
+  if (equals <= 1) return ways;
+  const start = turn % equals;
+  return [...ways.slice(start, equals), ...ways.slice(0, start), ...ways.slice(equals)];
 }
 
 function wrongDialect({ provider }: Target): Refusal {
@@ -79,26 +93,4 @@ function wrongDialect({ provider }: Target): Refusal {
       `The provider \`${provider.name}\` speaks ${provider.kind.dialects.join(", ")}, ` +
       "not the API of this endpoint. Call the endpoint of that API.",
   };
-}
-
-/** Credentials of the lowest priority first; equals take turns. */
-function withCredentials(target: Target, turns: Map<string, number>): Candidate[] {
-  const { provider } = target;
-  const { credentials } = provider;
-  if (credentials.length === 0) {
-    if (provider.kind.credential === "required") return [];
-    return [{ ...target, credential: undefined }];
-  }
-  if (credentials.length === 1) return [{ ...target, credential: credentials[0] }];
-  const turn = turns.get(provider.name) ?? 0;
-  turns.set(provider.name, (turn + 1) % Number.MAX_SAFE_INTEGER);
-  const first = credentials[0]?.priority;
-  const equals = credentials.filter((credential) => credential.priority === first);
-  const start = turn % equals.length;
-  const order = [
-    ...equals.slice(start),
-    ...equals.slice(0, start),
-    ...credentials.slice(equals.length),
-  ];
-  return order.map((credential) => ({ ...target, credential }));
 }

@@ -37,6 +37,7 @@ export async function sendUpstream(
   const cancel = (): void => abort.abort();
   const { signal } = x.request;
   if (signal.aborted) return undefined;
+  // Never removed: it must also end an answer that is on its way when the client leaves.
   signal.addEventListener("abort", cancel);
   x.expect("upstream_timeout", provider.timeouts.firstByteMs, cancel);
   try {
@@ -58,8 +59,6 @@ export async function sendUpstream(
     }
     if (signal.aborted || x.stopped !== undefined) return undefined;
     return { failed: "upstream_unreachable", detail: describe(error) };
-  } finally {
-    signal.removeEventListener("abort", cancel);
   }
 }
 

@@ -21,9 +21,10 @@ export interface Dialect {
   /**
    * Reads a call from the facts of its body.
    * @param fact value of a fact key: decoded scalar, undefined when absent, "nested" for object or array
-   * @returns the call without its size, or a sentence that says what is wrong and how to mend it
+   * @param bodyBytes size of the body, for the call
+   * @returns the call, or a sentence that says what is wrong and how to mend it
    */
-  readCall(fact: (key: string) => FactValue): Omit<Call, "bodyBytes"> | string;
+  readCall(fact: (key: string) => FactValue, bodyBytes: number): Call | string;
   /** Body of an error, as the vendor's own API shapes it. */
   error(problem: Problem): string;
   /** Bytes to append to a running stream so that no client takes it for complete. */

@@ -6,6 +6,7 @@ import {
   type FactScan,
   type factProblems,
   maxDepth,
+  maxKeys,
   problemText,
   scanFacts,
 } from "../../src/kit/json-facts.ts";
@@ -214,6 +215,13 @@ describe("hostile input", () => {
     expect(problemOf(objects(maxDepth + 1))).toBe("too_deep");
   });
 
+  test("top-level keys at the limit and one above", () => {
+    const many = (count: number) => `{${Array(count).fill('"x":1').join(",")}}`;
+    expect(problemOf(many(maxKeys))).toBe("accepted");
+    expect(problemOf(many(maxKeys + 1))).toBe("too_many_keys");
+    expect(problemOf(`{"x":${many(maxKeys + 1)}}`)).toBe("accepted");
+  });
+
   // No String.raw here: Bun 1.4.5 rewrites what is not ASCII in a raw template as escapes.
   const sample = '{"model":"a\\"é😀","x":[{"y":"\\\\"},-1.5e3,true,null,"\\u0041"],"stream":false}';
 
@@ -397,8 +405,11 @@ describe("properties", () => {
         const result = scanFacts(body, keys);
         const fact = result.ok ? result.facts.get("model") : undefined;
         if (fact === undefined) throw new Error("no model");
-        const spliced = `${body.toString("utf8", 0, fact.start)}${JSON.stringify(model)}${body.toString("utf8", fact.end)}`;
-        expect(spliced).toBe(JSON.stringify({ ...others, model, x: 1 }));
+        const before = body.toString("utf8", 0, fact.start);
+        const after = body.toString("utf8", fact.end);
+        expect(`${before}${JSON.stringify(model)}${after}`).toBe(
+          JSON.stringify({ ...others, model, x: 1 }),
+        );
       }),
     );
   });

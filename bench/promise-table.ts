@@ -1,0 +1,56 @@
+/** The table of issue 2 with what this run measured. */
+import { median, rangeOf, show } from "./numbers.ts";
+import { figureOf, judge, type Promised, promises } from "./promises.ts";
+import { baseTarget, type Results } from "./results.ts";
+import { markdown } from "./scenario-table.ts";
+
+const subject = "cliproxy";
+
+export interface PromiseTable {
+  readonly text: string;
+  readonly holds: boolean;
+  readonly lines: readonly object[];
+}
+
+export function promiseTable(targets: readonly string[], results: Results): PromiseTable {
+  const others = targets.filter((t) => t !== subject && t !== "direct");
+  const judged = promises.map((promised) => {
+    const value = figureOf(promised, results, subject);
+    return { promised, value, verdict: judge(promised, value) };
+  });
+  const lines = judged.map(({ promised, value, verdict }) => [
+    promised.what,
+    `${measured(promised, value)}${spread(promised, results)}`,
+    `≤ ${measured(promised, promised.target)}`,
+    measured(promised, promised.ceiling),
+    verdict,
+    ...others.map((other) => measured(promised, figureOf(promised, results, other))),
+  ]);
+  const head = ["", "cliproxy (range)", "target", "ceiling", "verdict", ...others];
+  const noise = median(results.rows.filter((r) => r.target === subject).map((r) => r.strangers));
+  return {
+    text: [
+      markdown(`what issue 2 promises (× is the ratio to ${baseTarget})`, head, lines),
+      "",
+      `Strangers took ${show(noise * 100)} % of the proxies' core (median); above 10 %, trust`,
+      "only the ratios of CPU.",
+    ].join("\n"),
+    holds: judged.every(({ verdict }) => verdict === "met" || verdict === "over target"),
+    lines: judged.map(({ promised, value, verdict }) => ({
+      ...{ what: promised.what, unit: promised.unit, value },
+      ...{ target: promised.target, ceiling: promised.ceiling, verdict },
+    })),
+  };
+}
+
+const measured = ({ unit, digits }: Promised, value: number): string =>
+  value === Number.POSITIVE_INFINITY
+    ? "never"
+    : `${show(value, digits)}${unit === "" ? "" : ` ${unit}`}`;
+
+function spread(promised: Promised, results: Results): string {
+  const values = promised.values(results, subject);
+  if (values.length < 2) return "";
+  const [least, most] = rangeOf(values);
+  return ` (${show(least, promised.digits)}–${show(most, promised.digits)})`;
+}

@@ -1,0 +1,54 @@
+/** Clients that vanish in the middle of their streams, again and again. */
+import { readFileSync } from "node:fs";
+import { bodyFile } from "./bodies.ts";
+import { runLoad } from "./load.ts";
+import { pause } from "./numbers.ts";
+import { rssOf } from "./proc.ts";
+import { answers, type RunningTarget } from "./running.ts";
+import type { LoadScenario } from "./scenarios.ts";
+
+const clients: LoadScenario = {
+  mode: "hold",
+  about: "500 clients",
+  body: "held",
+  connections: 500,
+};
+const times = 5;
+const heldSeconds = 2;
+const patienceMs = 10_000;
+
+export interface VanishRow {
+  readonly target: string;
+  readonly survived: boolean;
+  /** Until the upstream has no stream left, each time; Infinity: it kept some for 10 s. */
+  readonly cancelledMs: readonly number[];
+  /** MB after each time. */
+  readonly rss: readonly number[];
+}
+
+export async function measureVanishing(
+  target: RunningTarget,
+  mockPort: number,
+): Promise<VanishRow> {
+  const cancelledMs: number[] = [];
+  const rss: number[] = [];
+  for (let i = 0; i < times; i++) {
+    await runLoad(target, clients, heldSeconds); // they vanish when llmload ends
+    cancelledMs.push(await untilCancelled(mockPort));
+    await pause(500);
+    rss.push(target.child === undefined ? Number.NaN : rssOf(target.child.pid));
+  }
+  const survived = await answers(target, readFileSync(bodyFile("1k")));
+  return { target: target.name, survived, cancelledMs, rss };
+}
+
+async function untilCancelled(mockPort: number): Promise<number> {
+  const began = performance.now();
+  while (performance.now() - began < patienceMs) {
+    const reply = await fetch(`http://127.0.0.1:${mockPort}/stats`);
+    const { streams } = (await reply.json()) as { streams: number };
+    if (streams === 0) return performance.now() - began;
+    await pause(5);
+  }
+  return Number.POSITIVE_INFINITY;
+}

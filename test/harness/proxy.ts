@@ -1,0 +1,247 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { onCleanup } from "./cleanup.ts";
+import { sleep, within } from "./wait.ts";
+
+/** The file under test. */
+export const binary = resolve(import.meta.dirname, "../../dist/cliproxy");
+
+/** Call it in `beforeAll`: a missing build is one clear failure instead of many odd ones. */
+export function needBinary(): void {
+  if (!existsSync(binary)) throw new Error("dist/cliproxy is missing: run `npm run build` first");
+}
+
+/** The client key of every proxy that a test configures. */
+export const clientKey = "cpk_test-7Qm2vXz9Kd4Lw8Rb1Tn6Yc3Hs5Jf0Gp";
+
+export interface ProxyOptions {
+  /** Merged over the usual one by top-level key; undefined leaves all to the defaults. */
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** Written as it is, instead of `config`. */
+  readonly configText?: string;
+  /** No config file at all. */
+  readonly noConfig?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Words after the program; default: `serve --json --config <file>`. */
+  readonly args?: (dir: string) => readonly string[];
+  /** Program and words in front, such as `unshare`. */
+  readonly wrap?: readonly string[];
+  /** Exit code that `stop` expects. */
+  readonly exitCode?: number;
+  /** Runs before the process starts. */
+  readonly prepare?: (dir: string) => void;
+}
+
+/** What `serve --json` prints. */
+export interface Greeting {
+  readonly url: string;
+  readonly config: string | null;
+  readonly keys: readonly { readonly title: string; readonly path: string }[];
+  readonly plan: {
+    readonly policies: readonly { readonly name: string; readonly mode: string }[];
+    readonly providers: readonly { readonly name: string; readonly credentials: number }[];
+  };
+  readonly warnings: readonly string[];
+}
+
+export interface Proxy {
+  readonly url: string;
+  readonly greeting: Greeting;
+  readonly pid: number;
+  /** Holds `config.yaml`, `auths` and the empty working directory `cwd`. */
+  readonly dir: string;
+  readonly configFile: string;
+  readonly authDir: string;
+  stdout(): string;
+  stderr(): string;
+  /** Resolves with the exit code. */
+  readonly exited: Promise<number>;
+  signal(name: "SIGTERM" | "SIGINT" | "SIGHUP"): void;
+  /** Ends it by SIGTERM and checks the exit code. */
+  stop(): Promise<number>;
+  post(path: string, body: unknown, more?: RequestOptions): Promise<Response>;
+  get(path: string, more?: RequestOptions): Promise<Response>;
+  writeConfig(config: Readonly<Record<string, unknown>>): void;
+}
+
+export interface RequestOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+/** The usual configuration, over a temporary directory. */
+export function configOf(
+  dir: string,
+  over: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const { auth, server, ...rest } = over as {
+    auth?: Record<string, unknown>;
+    server?: Record<string, unknown>;
+  };
+  return {
+    server: { port: 0, ...server },
+    auth: {
+      dir: join(dir, "auths"),
+      api_keys: [{ id: "tester", user_id: "tester@example.org", key: clientKey }],
+      ...auth,
+    },
+    ...rest,
+  };
+}
+
+/** The directory that a proxy gets: JSON is YAML, so the config is written as JSON. */
+export function makeDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), "cliproxy-test-"));
+  onCleanup(() => rmSync(dir, { recursive: true, force: true }));
+  mkdirSync(join(dir, "cwd"));
+  return dir;
+}
+
+/** A clean environment: nothing of the machine that runs the tests leaks in. */
+export function cleanEnv(env: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env };
+}
+
+/** Starts the binary from an empty directory and waits until it listens. */
+export async function startProxy(options: ProxyOptions = {}): Promise<Proxy> {
+  needBinary();
+  const dir = makeDir();
+  const configFile = join(dir, "config.yaml");
+  const writeConfig = (config: Readonly<Record<string, unknown>>): void =>
+    writeFileSync(configFile, JSON.stringify(configOf(dir, config), null, 2));
+  if (options.configText !== undefined) writeFileSync(configFile, options.configText);
+  else if (options.noConfig !== true) writeConfig(options.config ?? {});
+  options.prepare?.(dir);
+  const usual = options.noConfig === true ? [] : ["--config", configFile];
+  const args = options.args?.(dir) ?? ["serve", "--json", ...usual];
+  const [program, ...words] = [...(options.wrap ?? []), binary, ...args] as [string, ...string[]];
+  const child = spawn(program, words, {
+    cwd: join(dir, "cwd"),
+    env: cleanEnv(options.env),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const output = collect(child);
+  const { exited } = output;
+  const expected = options.exitCode ?? 0;
+  onCleanup(() => endChild(child, exited));
+  const greeting = await greetingOf(child, output);
+  const headers = {
+    authorization: `Bearer ${clientKey}`,
+    "content-type": "application/json",
+  };
+  return {
+    url: greeting.url,
+    greeting,
+    pid: child.pid ?? 0,
+    dir,
+    configFile,
+    authDir: join(dir, "auths"),
+    stdout: output.stdout,
+    stderr: output.stderr,
+    exited,
+    signal: (name) => void child.kill(name),
+    async stop() {
+      if (child.exitCode === null) child.kill("SIGTERM");
+      const code = await within("exit after SIGTERM", exited, 10_000);
+      if (code !== expected) {
+        throw new Error(`exit code ${code} instead of ${expected}\n${output.stderr()}`);
+      }
+      return code;
+    },
+    post: (path, body, more = {}) =>
+      fetch(greeting.url + path, {
+        method: "POST",
+        headers: { ...headers, ...more.headers },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+        ...(more.signal && { signal: more.signal }),
+        // Bun's own limit of 256 fetches and its keep-alive must not colour what is measured.
+        keepalive: false,
+      }),
+    get: (path, more = {}) =>
+      fetch(greeting.url + path, { headers: { ...headers, ...more.headers }, keepalive: false }),
+    writeConfig,
+  };
+}
+
+interface Output {
+  stdout(): string;
+  stderr(): string;
+  readonly exited: Promise<number>;
+}
+
+function collect(child: ChildProcess): Output {
+  let out = "";
+  let err = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    out += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    err += text;
+  });
+  const exited = new Promise<number>((resolve) => {
+    child.on("error", () => resolve(-1));
+    child.on("close", (code, signal) => resolve(code ?? (signal === null ? -1 : 128)));
+  });
+  return { stdout: () => out, stderr: () => err, exited };
+}
+
+/** The first line of JSON, or the address in the first line of text. */
+async function greetingOf(child: ChildProcess, output: Output): Promise<Greeting> {
+  const latest = performance.now() + 10_000;
+  for (;;) {
+    const text = output.stdout();
+    const line = text.slice(0, text.indexOf("\n"));
+    if (text.includes("\n") && line.startsWith("{")) return JSON.parse(line) as Greeting;
+    const url = /^cliproxy listens on (\S+)\n/.exec(text)?.[1];
+    if (url !== undefined) {
+      const plan = { policies: [], providers: [] };
+      return { url, config: null, keys: [], plan, warnings: [] };
+    }
+    const over = child.exitCode !== null || child.signalCode !== null;
+    if (over || performance.now() > latest) {
+      const why = over ? `ended with ${child.exitCode}` : "did not listen within 10 s";
+      throw new Error(`the proxy ${why}\nstdout: ${text}\nstderr: ${output.stderr()}`);
+    }
+    await sleep(2);
+  }
+}
+
+/** Ends a child by its own pid, kindly, then for good. */
+async function endChild(child: ChildProcess, exited: Promise<number>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGTERM");
+  const ended = await Promise.race([exited.then(() => true), sleep(300).then(() => false)]);
+  if (!ended) child.kill("SIGKILL");
+  await exited;
+}
+
+/** Runs one command line of the binary to its end. */
+export async function runBinary(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  needBinary();
+  const cwd = options.cwd ?? join(makeDir(), "cwd");
+  const child = spawn(binary, [...args], {
+    cwd,
+    env: cleanEnv(options.env),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const { stdout, stderr, exited } = collect(child);
+  onCleanup(() => endChild(child, exited));
+  const code = await within(`cliproxy ${args.join(" ")}`, exited, 10_000);
+  return { code, out: stdout(), err: stderr() };
+}
+
+/** An address that the test harness must never leave behind: all providers of a fake upstream. */
+export function providersOf(
+  url: string,
+  key = "upstream-secret-key-1",
+): Record<string, Record<string, unknown>> {
+  return {
+    oai: { protocol: "openai", base_url: url, api_key: key },
+    ant: { protocol: "claude", base_url: url, api_key: key },
+  };
+}
