@@ -13,6 +13,7 @@ import { markdown, scenarioTable } from "./scenario-table.ts";
 import { scenarios, startScenario, vanishScenario } from "./scenarios.ts";
 import { measureStarts } from "./start-time.ts";
 import { makeTargets } from "./targets.ts";
+import { untilNoStreams } from "./upstream.ts";
 import { measureVanishing } from "./vanish.ts";
 
 async function main(): Promise<number> {
@@ -76,7 +77,8 @@ async function measureAll(
   targets: RunningTarget[],
   results: Results,
 ): Promise<void> {
-  const plan = { rounds: options.rounds, seconds: options.seconds, core: options.proxyCpu };
+  const { rounds, seconds, proxyCpu: core, mockPort } = options;
+  const plan = { rounds, seconds, core, mockPort };
   const names = targets.map((t) => t.name);
   for (const name of options.scenarios) {
     const scenario = scenarios[name];
@@ -84,6 +86,7 @@ async function measureAll(
     results.rows.push(...(await measure(name, scenario, targets, plan)));
     console.log(scenarioTable(name, scenario, names, results));
   }
+  // Its targets are ended one by one: nothing but the starts can be measured after it.
   if (options.scenarios.includes(vanishScenario)) await vanishAll(options, targets, results);
   for (const { child } of targets) if (child !== undefined) await stopChild(child);
   if (!options.scenarios.includes(startScenario)) return;
@@ -107,11 +110,13 @@ async function vanishAll(
     const fresh = await restart(target, options.proxyCpu);
     targets[targets.indexOf(target)] = fresh;
     results.vanished.push(await measureVanishing(fresh, options.mockPort));
+    if (fresh.child !== undefined) await stopChild(fresh.child); // with the streams it kept
+    await untilNoStreams(options.mockPort, 3000);
   }
   const lines = results.vanished.map(({ target, survived, cancelledMs, rss }) => [
     target,
     survived ? "yes" : "NO",
-    cancelledMs.map((ms) => show(ms)).join(", "),
+    cancelledMs.map((ms) => (Number.isFinite(ms) ? show(ms) : "never")).join(", "),
     rss.map((mb) => show(mb)).join(", "),
   ]);
   const head = ["target", "answers afterwards", "upstream cancelled after ms", "RSS MB"];

@@ -4,6 +4,7 @@ import { pause } from "./numbers.ts";
 import { busyOf, cpuOf, rssOf } from "./proc.ts";
 import { type RunningTarget, restart } from "./running.ts";
 import type { LoadScenario } from "./scenarios.ts";
+import { untilNoStreams } from "./upstream.ts";
 
 export interface Row {
   readonly scenario: string;
@@ -25,6 +26,7 @@ export interface Plan {
   readonly rounds: number;
   readonly seconds: number;
   readonly core: number;
+  readonly mockPort: number;
 }
 
 /** Measures a scenario; held streams get one round each, in fresh processes. */
@@ -41,18 +43,32 @@ export async function measure(
       const fresh = await restart(target, plan.core);
       targets[i] = fresh;
       rows.push(await measureOnce(name, scenario, fresh, seconds, 0, plan.core));
+      await quieten(targets, i, plan);
     }
     return rows;
   }
-  const willing: RunningTarget[] = [];
-  for (const target of targets) if (await warmUp(name, scenario, target)) willing.push(target);
+  const mute = new Set<number>();
+  for (const [i, target] of targets.entries()) {
+    if (!(await warmUp(name, scenario, target))) mute.add(i);
+    await quieten(targets, i, plan);
+  }
   for (let round = 0; round < plan.rounds; round++) {
-    for (const target of willing) {
+    for (const [i, target] of targets.entries()) {
+      if (mute.has(i)) continue;
       rows.push(await measureOnce(name, scenario, target, seconds, round, plan.core));
-      await pause(150);
+      await quieten(targets, i, plan);
     }
   }
   return rows;
+}
+
+/** The next target must not be measured while this one still reads streams nobody wants. */
+async function quieten(targets: RunningTarget[], index: number, plan: Plan): Promise<void> {
+  await pause(150);
+  const target = targets[index];
+  if (target === undefined || (await untilNoStreams(plan.mockPort, 3000)) < 3000) return;
+  console.error(`bench: ${target.name} reads on after its clients left: it is started anew`);
+  targets[index] = await restart(target, plan.core);
 }
 
 async function warmUp(

@@ -31,7 +31,7 @@ export async function startTarget(
   if (await isListening(target.port)) {
     throw new Error(`port ${target.port} is taken: see --base-port and --mock-port`);
   }
-  const body = readFileSync(bodyFile("1k"));
+  const body = readFileSync(bodyFile("1k"), "utf8");
   const began = performance.now();
   const child = startChild(target.command, core);
   while (performance.now() - began < startSeconds * 1000 && !hasEnded(child)) {
@@ -43,7 +43,7 @@ export async function startTarget(
 }
 
 /** Whether a real chat request gets a 200. */
-export async function answers(target: Target, body: Uint8Array): Promise<boolean> {
+export async function answers(target: Target, body: string): Promise<boolean> {
   try {
     const reply = await fetch(target.url, {
       method: "POST",

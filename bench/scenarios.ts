@@ -35,7 +35,7 @@ export const scenarios: Readonly<Record<string, LoadScenario>> = {
   f50: { mode: "sse", about: "50 streams without pauses", body: "unpaced", connections: 50 },
   p1: { mode: "sse", about: "1 stream, 10 ms", body: "paced", connections: 1, seconds: 6 },
   p50: { mode: "sse", about: "50 streams, 10 ms", body: "paced", connections: 50, seconds: 6 },
-  p500: { mode: "sse", about: "500 streams, 10 ms", body: "paced", connections: 500, seconds: 6 },
+  p500: { mode: "sse", about: "500 streams, 10 ms", body: "paced", connections: 500, seconds: 5 },
   h500: { mode: "hold", about: "500 held streams", body: "held", connections: 500, seconds: 8 },
   h2000: {
     mode: "hold",

@@ -111,7 +111,7 @@ function toTarget(name: string, port: number, folder: string, recipe: Recipe | u
     port,
     url: `http://127.0.0.1:${port}${chatPath}`,
     headers: recipe?.headers ?? {},
-    warmUpSeconds: recipe?.warmUpSeconds ?? 1.5,
+    warmUpSeconds: recipe?.warmUpSeconds ?? 2.5,
     command: recipe && {
       argv: recipe.argv,
       env: recipe.env ?? {},

@@ -6,6 +6,7 @@ import { pause } from "./numbers.ts";
 import { rssOf } from "./proc.ts";
 import { answers, type RunningTarget } from "./running.ts";
 import type { LoadScenario } from "./scenarios.ts";
+import { untilNoStreams } from "./upstream.ts";
 
 const clients: LoadScenario = {
   mode: "hold",
@@ -15,12 +16,12 @@ const clients: LoadScenario = {
 };
 const times = 5;
 const heldSeconds = 2;
-const patienceMs = 10_000;
+const patienceMs = 3000;
 
 export interface VanishRow {
   readonly target: string;
   readonly survived: boolean;
-  /** Until the upstream has no stream left, each time; Infinity: it kept some for 10 s. */
+  /** Until the upstream has no stream left, each time; Infinity: some were kept for 3 s. */
   readonly cancelledMs: readonly number[];
   /** MB after each time. */
   readonly rss: readonly number[];
@@ -34,21 +35,10 @@ export async function measureVanishing(
   const rss: number[] = [];
   for (let i = 0; i < times; i++) {
     await runLoad(target, clients, heldSeconds); // they vanish when llmload ends
-    cancelledMs.push(await untilCancelled(mockPort));
+    cancelledMs.push(await untilNoStreams(mockPort, patienceMs));
     await pause(500);
     rss.push(target.child === undefined ? Number.NaN : rssOf(target.child.pid));
   }
-  const survived = await answers(target, readFileSync(bodyFile("1k")));
+  const survived = await answers(target, readFileSync(bodyFile("1k"), "utf8"));
   return { target: target.name, survived, cancelledMs, rss };
-}
-
-async function untilCancelled(mockPort: number): Promise<number> {
-  const began = performance.now();
-  while (performance.now() - began < patienceMs) {
-    const reply = await fetch(`http://127.0.0.1:${mockPort}/stats`);
-    const { streams } = (await reply.json()) as { streams: number };
-    if (streams === 0) return performance.now() - began;
-    await pause(5);
-  }
-  return Number.POSITIVE_INFINITY;
 }

@@ -22,8 +22,11 @@ export const policy = definePolicy({
   },
 });
 
+/** By the whole address: `127.evil.example` is a name that its owner may point at 127.0.0.1. */
+const loopbackAddress = /^127(?:\.\d{1,3}){3}$/;
+
 function isLoopback(host: string): boolean {
-  return loopbackHosts.has(host) || host.startsWith("127.");
+  return loopbackHosts.has(host) || loopbackAddress.test(host);
 }
 
 function guard(x: Exchange, usual: ReadonlySet<string>): Verdict {

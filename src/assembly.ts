@@ -241,6 +241,8 @@ function toPlannedPolicy(policy: Policy, mode: PlannedPolicy["mode"]): PlannedPo
   return { name, stage, mode, onFault, surfaces: coveredBy(policy), summary };
 }
 
+const ownList = "its own list" as const;
+
 function toPlannedProvider({ name, kind, base, credentials, models }: ActiveProvider) {
   return {
     name,
@@ -248,7 +250,7 @@ function toPlannedProvider({ name, kind, base, credentials, models }: ActiveProv
     base: base === "" ? "in process" : base,
     dialects: kind.dialects,
     credentials: credentials.length,
-    models: models?.map((m) => m.name) ?? ("its own list" as const),
+    models: models?.map((m) => m.name) ?? (kind.answer ? kind.readModels(undefined) : ownList),
   };
 }
 

@@ -48,9 +48,15 @@ export async function readBody(
   try {
     const bytes =
       length === undefined ? await readChunks(x, limits) : await readWhole(x, limits.bodyTimeoutMs);
-    if (bytes instanceof Uint8Array) return { bytes, release };
-    release();
-    return bytes;
+    if (!(bytes instanceof Uint8Array)) {
+      release();
+      return bytes;
+    }
+    // The body is there: its deadline is over, and it holds no more than it is long.
+    x.deadlineMs = Number.POSITIVE_INFINITY;
+    budget.held -= held - bytes.byteLength;
+    held = bytes.byteLength;
+    return { bytes, release };
   } catch {
     release();
     return x.stopped ?? { code: "bad_request", message: "The request body broke off." };
@@ -110,13 +116,17 @@ export function parseCall(
   const scan = scanFacts(body, keys);
   if (!scan.ok) return { code: "bad_request", message: problemText(scan.problem, scan.offset) };
   const { facts } = scan;
+  const model = facts.get("model");
+  if (model !== undefined && model.value === undefined) {
+    // To a dialect it would read "nested", which is a name that a model may have.
+    return { code: "bad_request", message: "`model` must be a string, not a list or an object." };
+  }
   const call = dialect.readCall((key) => {
     const fact = facts.get(key);
     if (fact === undefined) return undefined;
     return fact.value === undefined ? "nested" : fact.value;
   }, body.byteLength);
   if (typeof call === "string") return { code: "bad_request", message: call };
-  const model = facts.get("model");
   return {
     call,
     body,

@@ -50,6 +50,7 @@ export class RunningExchange implements Exchange, Stoppable {
   #ip: string | undefined = undefined;
   #query: URLSearchParams | undefined = undefined;
   #attempt: Attempt | undefined = undefined;
+  #clientGone: (() => void) | undefined = undefined;
   #finished = false;
 
   constructor(
@@ -123,6 +124,20 @@ export class RunningExchange implements Exchange, Stoppable {
     this.#transport.holdOpen(this.request);
   }
 
+  /** Calls back if the client leaves before the exchange has ended; replaces what was set before. */
+  onClientGone(cancel: () => void): void {
+    this.#forgetClient();
+    this.#clientGone = cancel;
+    this.request.signal.addEventListener("abort", cancel);
+  }
+
+  /** A listener that stays would keep its request alive, and all that hangs on it. */
+  #forgetClient(): void {
+    if (this.#clientGone === undefined) return;
+    this.request.signal.removeEventListener("abort", this.#clientGone);
+    this.#clientGone = undefined;
+  }
+
   beginAttempt(attempt: Attempt): void {
     this.#attempt = attempt;
   }
@@ -143,6 +158,7 @@ export class RunningExchange implements Exchange, Stoppable {
   finish(end: ExchangeEnd): void {
     if (this.#finished) return;
     this.#finished = true;
+    this.#forgetClient();
     const attempt = this.#attempt;
     if (attempt !== undefined) {
       this.endAttempt({

@@ -8,9 +8,9 @@ import {
 } from "./call.ts";
 import type { Attempt } from "./contract/policy.ts";
 import type { Logger } from "./contract/types.ts";
-import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import type { FactKeys } from "./kit/json-facts.ts";
+import type { MaybePromise } from "./pipeline.ts";
 import { passOn, type ReplyHouse, refuse } from "./reply.ts";
 import type { Candidate, Router } from "./router.ts";
 import { sendUpstream } from "./upstream.ts";
@@ -58,7 +58,7 @@ async function tryCandidates(
   parsed: ParsedCall,
   candidates: readonly Candidate[],
 ): Promise<Response> {
-  let last: Refusal = { code: "all_skipped" };
+  let last: Failed = () => refuse(x, { code: "all_skipped" });
   for (let index = 0; index < candidates.length; index++) {
     const candidate = candidates[index] as Candidate;
     const attempt = toAttempt(index, candidate);
@@ -73,8 +73,11 @@ async function tryCandidates(
     last = outcome;
     if (x.stopped !== undefined) break;
   }
-  return refuse(x, last);
+  return last();
 }
+
+/** Tells the client of an attempt that failed, if no other one succeeds. */
+type Failed = () => MaybePromise<Response>;
 
 async function tryOne(
   x: RunningExchange,
@@ -82,7 +85,7 @@ async function tryOne(
   parsed: ParsedCall,
   candidate: Candidate,
   isLast: boolean,
-): Promise<Response | Refusal> {
+): Promise<Response | Failed> {
   const { provider, credential, model } = candidate;
   const answer = await sendUpstream(x, {
     provider,
@@ -102,7 +105,7 @@ async function tryOne(
     });
     const kind = answer.failed === "upstream_timeout" ? "timeout" : "failed";
     x.endAttempt({ kind, status: 0, usage: undefined, bytes: 0 });
-    return { code: answer.failed };
+    return () => refuse(x, { code: answer.failed });
   }
   const { status } = answer.response;
   if (status < 400) return passOn(x, provider, answer, house);
@@ -112,14 +115,12 @@ async function tryOne(
   if (mayTryNext || refusal !== undefined) {
     x.endAttempt({ kind: "refused", status, usage: undefined, bytes: 0 });
     house.log.warn("provider refused", { provider: provider.name, status, request: x.id });
-    if (mayTryNext) return refusal ?? { code: "upstream_bad_answer" };
-    return refuse(x, refusal as Refusal, {
-      status,
-      headers: error.headers,
-      provider: provider.name,
-    });
   }
-  return passError(x, error, provider.name);
+  const tell: Failed = () =>
+    refusal === undefined
+      ? passError(x, error, provider.name)
+      : refuse(x, refusal, { status, headers: error.headers, provider: provider.name });
+  return mayTryNext ? tell : tell();
 }
 
 /** The client has left before an answer came; nobody reads what is returned. */

@@ -44,12 +44,24 @@ function dropNamed(out: Record<string, string>, named: string): void {
 /** The client's query without the parameters that may hold its key. */
 export function toUpstreamQuery(url: string): string {
   const query = rawQuery(url);
-  if (query === "" || !/[?&](?:key|auth_token)=/i.test(query)) return query;
+  if (query === "" || !/[?&](?:key|auth_token|[^=&]*%[^=&]*)(?:[=&]|$)/i.test(query)) return query;
   const rest = query
     .slice(1)
     .split("&")
-    .filter((pair) => !/^(?:key|auth_token)(?:=|$)/i.test(pair));
+    .filter((pair) => !keyParameters.has(nameOf(pair)));
   return rest.length === 0 ? "" : `?${rest.join("&")}`;
+}
+
+const keyParameters = new Set(["key", "auth_token"]);
+
+/** A name may be spelled in escapes: `k%65y` is `key` to whoever reads it. */
+function nameOf(pair: string): string {
+  const name = pair.split("=", 1)[0] ?? "";
+  try {
+    return decodeURIComponent(name).toLowerCase();
+  } catch {
+    return name.toLowerCase();
+  }
 }
 
 /** Of the provider's answer, only what clients act on: no server names, cookies, accounts. */

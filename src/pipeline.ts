@@ -125,14 +125,18 @@ function walk<A>(
     try {
       verdict = gate.run(x, argument);
     } catch (error) {
-      return fault(gate, error, deps);
+      const failed = fault(gate, error, deps);
+      if (failed !== undefined) return failed;
+      continue;
     }
     if (verdict === "pass") continue;
     if (isPromise(verdict)) {
-      return within(verdict, deps.hookDeadlineMs).then(
-        (late) => apply(gate, late, x, argument, deps) ?? walk(line, i + 1, x, argument, deps),
-        (error) => fault(gate, error, deps),
-      );
+      return within(verdict, deps.hookDeadlineMs)
+        .then(
+          (late) => apply(gate, late, x, argument, deps),
+          (error) => fault(gate, error, deps),
+        )
+        .then((stopped) => stopped ?? walk(line, i + 1, x, argument, deps));
     }
     const stopped = apply(gate, verdict, x, argument, deps);
     if (stopped !== undefined) return stopped;
@@ -156,7 +160,8 @@ function walkAll(
     try {
       verdict = gate.run(x, head);
     } catch (error) {
-      refusal ??= fault(gate, error, deps);
+      const failed = fault(gate, error, deps);
+      refusal ??= failed;
       continue;
     }
     if (verdict === "pass") continue;
@@ -168,12 +173,28 @@ function walkAll(
         )
         .then((late) => walkAll(line, i + 1, x, head, refusal ?? late, deps));
     }
-    refusal ??= apply(gate, verdict, x, head, deps) as Refusal | undefined;
+    const refused = apply(gate, verdict, x, head, deps) as Refusal | undefined;
+    refusal ??= refused;
   }
   return refusal;
 }
 
+/** A verdict that can't even be read is a fault, like one that was not given. */
 function apply<A>(
+  gate: Gate<A>,
+  verdict: AnyVerdict,
+  x: MutableExchange,
+  argument: A,
+  deps: PipelineDeps,
+): Refusal | "skip" | undefined {
+  try {
+    return judge(gate, verdict, x, argument, deps);
+  } catch (error) {
+    return fault(gate, error, deps);
+  }
+}
+
+function judge<A>(
   gate: Gate<A>,
   verdict: AnyVerdict,
   x: MutableExchange,

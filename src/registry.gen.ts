@@ -1,6 +1,11 @@
 // Written by build.ts from the folders policies/ and plugins/: don't edit.
 import { policy as policyAuth } from "../policies/auth.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
+import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
+import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
+import { provider as providerClaude } from "../plugins/providers/claude.ts";
+import { provider as providerOpenaiCompatible } from "../plugins/providers/openai-compatible.ts";
+import { provider as providerOpenai } from "../plugins/providers/openai.ts";
 import { provider as providerSandbox } from "../plugins/providers/sandbox/index.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { Policy } from "./contract/policy.ts";
@@ -11,8 +16,13 @@ export const policies: readonly Policy[] = [
 ] as unknown as readonly Policy[];
 
 export const dialects: readonly Dialect[] = [
+  dialectAnthropicMessages,
+  dialectOpenaiChat,
 ];
 
 export const providers: readonly Provider[] = [
+  providerClaude,
+  providerOpenaiCompatible,
+  providerOpenai,
   providerSandbox,
 ];

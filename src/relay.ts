@@ -60,6 +60,8 @@ export class Relay implements ByteSource {
 
   async run(sink: ByteSink): Promise<void> {
     this.#sink = sink;
+    // Stopped before the client could be told: it is told now.
+    if (this.#x.stopped !== undefined) return this.#stop(this.#x.stopped);
     const { idleMs, writeStallMs } = this.#limits;
     try {
       for (;;) {
@@ -77,7 +79,7 @@ export class Relay implements ByteSource {
       }
     } catch {
       if (this.#x.request.signal.aborted) this.#end(undefined, true);
-      else this.#break({ code: "upstream_truncated" });
+      else this.#break(this.#x.stopped ?? { code: "upstream_truncated" });
       return;
     }
     const words = this.#tap.end();
@@ -91,7 +93,7 @@ export class Relay implements ByteSource {
 
   #stop(refusal: Refusal): void {
     this.#drop();
-    this.#break(refusal);
+    if (this.#sink !== undefined) this.#break(refusal);
   }
 
   /** Rejects if the provider has failed already: that is known, and no news. */

@@ -124,6 +124,10 @@ async function passWhole(
   try {
     bytes = new Uint8Array(await response.arrayBuffer());
   } catch {
+    if (x.request.signal.aborted && x.stopped === undefined) {
+      end({ kind: "client_abort" });
+      return new Response(null, { status: 499 });
+    }
     return bad(x.stopped ?? { code: "upstream_truncated" });
   }
   const usage = x.route.dialect.readUsage(bytes);

@@ -50,7 +50,7 @@ export function createRouter(providers: readonly ActiveProvider[]): Router {
     return open.map((provider) => toTarget(provider, model));
   };
 
-  let turn = 0;
+  const turns = new Map<ActiveProvider, number>();
   return {
     resolve(model, dialect) {
       const targets = find(model);
@@ -58,12 +58,11 @@ export function createRouter(providers: readonly ActiveProvider[]): Router {
       if (first === undefined) return { code: "model_not_found" };
       const speaking = targets.filter((t) => t.provider.kind.dialects.includes(dialect));
       if (speaking.length === 0) return wrongDialect(first);
-      turn = (turn + 1) % Number.MAX_SAFE_INTEGER;
       const [only] = speaking;
       const candidates =
         speaking.length === 1 && only !== undefined && only.equals <= 1
           ? only.ways
-          : speaking.flatMap((target) => inTurn(target, turn));
+          : speaking.flatMap((target) => inTurn(target, turns));
       return candidates.length === 0 ? { code: "no_credential" } : candidates;
     },
   };
@@ -80,8 +79,13 @@ function toTarget(provider: ActiveProvider, model: string): Target {
 }
 
 /** Credentials of the lowest priority first; equals take turns. */
-function inTurn({ ways, equals }: Target, turn: number): readonly Candidate[] {
+function inTurn(
+  { provider, ways, equals }: Target,
+  turns: Map<ActiveProvider, number>,
+): readonly Candidate[] {
   if (equals <= 1) return ways;
+  const turn = turns.get(provider) ?? 0;
+  turns.set(provider, (turn + 1) % Number.MAX_SAFE_INTEGER);
   const start = turn % equals;
   return [...ways.slice(start, equals), ...ways.slice(0, start), ...ways.slice(equals)];
 }

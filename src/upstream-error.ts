@@ -31,9 +31,10 @@ export async function readUpstreamError(
   const { status, headers } = response;
   const text = await readText(response).catch(() => undefined);
   cancel();
-  if (text === undefined || !isJsonObject(text)) return { status, headers, body: undefined };
+  const plain = text === undefined ? undefined : normalForm(text);
+  if (plain === undefined) return { status, headers, body: undefined };
   const secret = credential?.secret.expose();
-  if (secret !== undefined && text.includes(secret)) return { status, headers, body: undefined };
+  if (secret !== undefined && plain.includes(secret)) return { status, headers, body: undefined };
   return { status, headers, body: text };
 }
 
@@ -88,11 +89,12 @@ async function readText(response: Response): Promise<string | undefined> {
   }
 }
 
-function isJsonObject(text: string): boolean {
+/** A JSON object without needless escapes, in which a secret could hide; undefined: it is none. */
+function normalForm(text: string): string | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null;
+    return typeof value === "object" && value !== null ? JSON.stringify(value) : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

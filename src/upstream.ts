@@ -36,9 +36,9 @@ export async function sendUpstream(
   const abort = new AbortController();
   const cancel = (): void => abort.abort();
   const { signal } = x.request;
-  if (signal.aborted) return undefined;
-  // Never removed: it must also end an answer that is on its way when the client leaves.
-  signal.addEventListener("abort", cancel);
+  const isOver = (): boolean => signal.aborted || x.stopped !== undefined;
+  if (isOver()) return undefined;
+  x.onClientGone(cancel);
   x.expect("upstream_timeout", provider.timeouts.firstByteMs, cancel);
   try {
     const send = prepare(x, call, abort.signal);
@@ -57,7 +57,7 @@ export async function sendUpstream(
     if (x.stopped?.code === "upstream_timeout") {
       return { failed: "upstream_timeout", detail: "no answer in time" };
     }
-    if (signal.aborted || x.stopped !== undefined) return undefined;
+    if (isOver()) return undefined;
     return { failed: "upstream_unreachable", detail: describe(error) };
   }
 }

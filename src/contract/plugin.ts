@@ -41,7 +41,7 @@ export interface Dialect {
 
 export type FactValue = string | number | boolean | null | undefined | "nested";
 
-/** Watches a stream go by, at any byte split; keeps at most one unfinished line. */
+/** Watches a stream go by, at any byte split; keeps at most one unfinished event. */
 export interface StreamReader {
   push(chunk: Uint8Array): void;
   /** Call once, after the last chunk. */

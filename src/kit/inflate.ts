@@ -35,7 +35,8 @@ export function inflate(
   encoding: string,
   limits: InflateLimits,
 ): ReadableStream<Uint8Array> | undefined {
-  const make = decoders[encoding.trim().toLowerCase()];
+  const name = encoding.trim().toLowerCase();
+  const make = Object.hasOwn(decoders, name) ? decoders[name] : undefined;
   if (make === undefined) return undefined;
   const decoder = make();
   let encoded = 0;

@@ -106,17 +106,25 @@ export abstract class EventWatcher {
     const clean = !this.#started && text.startsWith("\xef\xbb\xbf") ? text.slice(3) : text;
     let name = "";
     let data: string | undefined;
-    for (const line of clean.split(/\r\n|\n|\r/)) {
-      if (line === "") {
-        if (name !== "" || data !== undefined) this.event(name, data ?? "");
-        name = "";
-        data = undefined;
-      } else if (isField(line, "data")) {
-        data = data === undefined ? valueOf(line) : `${data}\n${valueOf(line)}`;
-      } else if (isField(line, "event")) {
-        name = valueOf(line);
+    const lines = clean.split(/\r\n|\n|\r/);
+    // What follows the last line break is no blank line, but a line not yet ended.
+    const unended = lines.pop() ?? "";
+    const take = (line: string): void => {
+      if (isField(line, "event")) name = toValue(line);
+      else if (isField(line, "data")) {
+        data = data === undefined ? toValue(line) : `${data}\n${toValue(line)}`;
       }
+    };
+    for (const line of lines) {
+      if (line !== "") {
+        take(line);
+        continue;
+      }
+      if (name !== "" || data !== undefined) this.event(name, data ?? "");
+      name = "";
+      data = undefined;
     }
+    take(unended);
     return name === "" && data === undefined ? undefined : { name, data: data ?? "" };
   }
 }
@@ -125,7 +133,7 @@ function isField(line: string, field: string): boolean {
   return line === field || (line.startsWith(field) && line[field.length] === ":");
 }
 
-function valueOf(line: string): string {
+function toValue(line: string): string {
   const colon = line.indexOf(":");
   if (colon < 0) return "";
   return line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);

@@ -1,0 +1,18 @@
+import type { Provider } from "../../src/contract/plugin.ts";
+import { readModelIds } from "../../src/kit/model-ids.ts";
+
+/** Any server that takes OpenAI's requests: Ollama, vLLM, LM Studio, OpenRouter and others. */
+export const provider: Provider = {
+  protocol: "openai-compatible",
+  summary: "Any server with OpenAI's API at a `base_url`; speaks Chat Completions.",
+  dialects: ["openai-chat"],
+  baseUrl: undefined,
+  version: "v1",
+  credential: "optional",
+  path: (surface) => (surface === "models" ? "/models" : "/chat/completions"),
+  authorize: (headers, secret) => {
+    headers.authorization = `Bearer ${secret}`;
+  },
+  defaultHeaders: {},
+  readModels: readModelIds,
+};

@@ -1,0 +1,140 @@
+import { describe, expect, test } from "bun:test";
+import { toClientHeaders, toUpstreamHeaders, toUpstreamQuery } from "../src/headers.ts";
+import { createStubHouse, startExchange } from "./harness/stubs.ts";
+
+describe("toUpstreamHeaders", () => {
+  const always = { "content-type": "application/json", "accept-encoding": "identity" };
+  type Case = readonly [
+    name: string,
+    sent: Record<string, string>,
+    expected: Record<string, string>,
+  ];
+  const pass: readonly (readonly [name: string, value: string])[] = [
+    ["anthropic-beta", "a,b,c"],
+    ["anthropic-version", "2026-10-21"],
+    ["openai-beta", "assistants=v2"],
+    ["openai-organization", "org"],
+    ["x-request-id", "r-1"],
+    ["x-client-request-id", "r-2"],
+    ["traceparent", "00-1-2-01"],
+    ["user-agent", "sdk/1"],
+    ["x-stainless-retry-count", "2"],
+    ["x-app", "cli"],
+    ["accept", "text/event-stream"],
+    ["idempotency-key", "k"],
+    ["x-session-affinity", "s"],
+    ["priority", "u=1"],
+  ];
+  const stop: readonly string[] = [
+    ...["keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"],
+    ...["content-length", "content-encoding", "http2-settings", "proxy-connection"],
+    ...["authorization", "x-api-key", "x-goog-api-key", "api-key", "x-management-key"],
+    ...["proxy-authorization", "cookie", "cookie2", "origin", "referer", "forwarded", "via"],
+    ...["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-client-ip"],
+    ...["true-client-ip", "cf-connecting-ip", "cf-ray", "x-cluster-client-ip", "fastly-client-ip"],
+    ...["sec-fetch-site", "sec-ch-ua", "x-cliproxy-anything"],
+  ];
+  const cases: readonly Case[] = [
+    ["nothing", {}, always],
+    ...pass.map(
+      ([name, value]): Case => [`passes ${name}`, { [name]: value }, { ...always, [name]: value }],
+    ),
+    ...stop.map((name): Case => [`stops ${name}`, { [name]: "x" }, always]),
+    [
+      "its content-type",
+      { "content-type": "text/plain" },
+      { ...always, "content-type": "text/plain" },
+    ],
+    ["accept-encoding is ours", { "accept-encoding": "gzip, br" }, always],
+    ["any case", { "X-API-Key": "x", COOKIE: "x", "X-Forwarded-FOR": "x" }, always],
+    [
+      "near misses pass",
+      { "x-forwardedfor": "1", scope: "2" },
+      { ...always, "x-forwardedfor": "1", scope: "2" },
+    ],
+    [
+      "what Connection names is for this hop",
+      { connection: "close, X-Secret , x-other", "x-secret": "1", "x-other": "2", "x-kept": "3" },
+      { ...always, "x-kept": "3" },
+    ],
+    [
+      "Connection can't strip what we set",
+      { connection: "accept-encoding, content-type", "content-type": "a/b" },
+      always,
+    ],
+  ];
+  test.each(cases)("%s", (_name, sent, expected) => {
+    expect(toUpstreamHeaders(new Headers(sent), {})).toEqual(expected);
+  });
+
+  test("defaults fill gaps, the client's own value wins", () => {
+    const defaults = { "anthropic-version": "2023-06-01", "x-default": "1" };
+    const out = toUpstreamHeaders(new Headers({ "anthropic-version": "2026-10-21" }), defaults);
+    expect(out).toEqual({ ...always, "anthropic-version": "2026-10-21", "x-default": "1" });
+    expect(defaults).toEqual({ "anthropic-version": "2023-06-01", "x-default": "1" });
+  });
+});
+
+describe("toUpstreamQuery", () => {
+  const cases: readonly (readonly [query: string, expected: string])[] = [
+    ["", ""],
+    ["?beta=true", "?beta=true"],
+    ["?a=1&b=%20x&b=2", "?a=1&b=%20x&b=2"],
+    ["?key=secret", ""],
+    ["?key=secret&beta=true", "?beta=true"],
+    ["?beta=true&key=secret", "?beta=true"],
+    ["?KEY=secret&a=1", "?a=1"],
+    ["?auth_token=secret&a=1", "?a=1"],
+    ["?monkey=1&keys=2", "?monkey=1&keys=2"],
+    ["?a=1&key=", "?a=1"],
+    // The same name to whoever decodes it.
+    ["?%6bey=secret&a=1", "?a=1"],
+    ["?k%65y=secret", ""],
+  ];
+  test.each(cases)("%s", (query, expected) => {
+    expect(toUpstreamQuery(`http://127.0.0.1:8317/v1/messages${query}`)).toBe(expected);
+  });
+});
+
+describe("toClientHeaders", () => {
+  const x = startExchange(createStubHouse());
+  const ours = { "cache-control": "no-store", "x-request-id": x.id };
+  const passed: readonly (readonly [name: string, value: string])[] = [
+    ["retry-after", "7"],
+    ["retry-after-ms", "1500"],
+    ["x-should-retry", "true"],
+    ["x-ratelimit-remaining-tokens", "41"],
+    ["anthropic-ratelimit-requests-reset", "2026-01-01T00:00:00Z"],
+  ];
+  test.each(passed)("passes %s", (name, value) => {
+    expect(toClientHeaders(x, new Headers({ [name]: value }))).toEqual({ ...ours, [name]: value });
+  });
+
+  const stopped = [
+    ...["server", "set-cookie", "via", "x-internal-address", "x-powered-by", "alt-svc", "date"],
+    ...["content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"],
+    ...["strict-transport-security", "openai-organization", "anthropic-organization-id", "cf-ray"],
+    ...["access-control-allow-origin", "location", "www-authenticate", "cache-control", "nel"],
+    ...["openai-processing-ms", "x-envoy-upstream-service-time"],
+  ];
+  test.each(stopped)("stops %s", (name) => {
+    expect(toClientHeaders(x, new Headers({ [name]: "secret" }))).toEqual(ours);
+  });
+
+  const ids: readonly (readonly [id: string, isPassed: boolean])[] = [
+    ["req_011CQ:a.b-c", true],
+    ["x".repeat(128), true],
+    ["x".repeat(129), false],
+    ["has space", false],
+    ["<script>", false],
+  ];
+  test.each(ids)("the provider's request id under another name: %s", (id, isPassed) => {
+    const expected = isPassed ? { ...ours, "x-upstream-request-id": id } : ours;
+    expect(toClientHeaders(x, new Headers({ "request-id": id }))).toEqual(expected);
+    expect(toClientHeaders(x, new Headers({ "x-request-id": id }))).toEqual(expected);
+  });
+
+  test("without an answer, only ours", () => {
+    expect(toClientHeaders(x, undefined)).toEqual(ours);
+  });
+});
