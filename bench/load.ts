@@ -51,12 +51,15 @@ export function runLoad(
   ];
   return new Promise((done, fail) => {
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const stop = () => child.kill("SIGKILL");
+    process.once("exit", stop); // it must not outlive an interrupted bench
     let output = "";
     child.stdout.on("data", (bytes) => {
       output += bytes;
     });
     child.on("error", fail);
     child.on("close", (code) => {
+      process.off("exit", stop);
       if (code === 0) done(JSON.parse(output));
       else fail(new Error(`llmload ended with ${code}`));
     });

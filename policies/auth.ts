@@ -153,7 +153,7 @@ function identify(
   return { edit: { principal: grant.principal } };
 }
 
-/** Failures are slowed by address, and only failures: a valid key passes whatever its neighbours do. */
+/** Only failures are slowed, by address: a valid key passes whatever its neighbours do. */
 function refuse(
   x: Exchange,
   failures: FailureLedger,
@@ -172,15 +172,22 @@ function refuse(
   return { deny: "too_many_failures", retryAfterSeconds: Math.ceil(waitMs / 1000) };
 }
 
-const bearer = /^bearer +([^\s,]+)$/i;
+const scheme = "bearer ";
 
 /** The client's key from the one place where it stands; two different ones are none. */
 function findKey(x: Exchange, allowQueryKey: boolean): string | undefined {
   const authorization = x.header("authorization");
-  if (authorization !== null) return bearer.exec(authorization)?.[1];
+  if (authorization !== null) return afterScheme(authorization);
   const key =
     x.header("x-api-key") ?? x.header("x-goog-api-key") ?? (allowQueryKey ? x.query("key") : null);
   return key === null || key === "" ? undefined : key;
+}
+
+/** A second field of the same name arrives joined by a comma: then it is none (RFC 9110, 5.3). */
+function afterScheme(authorization: string): string | undefined {
+  if (authorization.slice(0, scheme.length).toLowerCase() !== scheme) return undefined;
+  const key = authorization.slice(scheme.length).trim();
+  return key === "" || key.includes(",") || key.includes(" ") ? undefined : key;
 }
 
 function sha256(text: string): Buffer {

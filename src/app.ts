@@ -40,7 +40,8 @@ export function createApp(parts: AppParts): Hono<Env> {
     // One handler a path: with two that match, Hono would compose them anew for each request.
     app.all(path, (c) => {
       const request = c.req.raw;
-      const stop = stopFor(byMethod.get(request.method), request);
+      const method = request.method === "HEAD" ? "GET" : request.method;
+      const stop = stopFor(byMethod.get(method), request);
       if (stop === undefined) return runOther(parts, request, c.req.path, c.env, refusal);
       const model = stop.isList ? c.req.param("model") : undefined;
       return run(parts, request, c.req.path, stop.route, c.env, stop.walk, model);

@@ -19,7 +19,7 @@ interface Listed {
   readonly ids: Promise<readonly string[]>;
 }
 
-/** Asks providers without a configured list for their own, once per ten minutes and only on demand. */
+/** Asks providers without a configured list for their own, on demand, once in ten minutes. */
 export function createCatalog(
   providers: readonly ActiveProvider[],
   clock: Clock,

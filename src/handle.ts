@@ -34,7 +34,7 @@ export async function handleCall(
   const refused = early instanceof Promise ? await early : early;
   if (refused !== undefined) return refuse(x, refused);
   const body = await readBody(x, house.limits, house.budget);
-  if ("code" in body) return x.request.signal.aborted ? leave(x, undefined) : refuse(x, body);
+  if ("code" in body) return x.isClientGone ? leave(x, undefined) : refuse(x, body);
   x.holdOpen();
   try {
     const parsed = parseCall(body.bytes, x.route.dialect, keys);
@@ -67,8 +67,14 @@ async function tryCandidates(
     if (verdict === "skip") continue;
     if (verdict !== undefined) return refuse(x, verdict);
     x.beginAttempt(attempt);
+    const { provider, credential, model } = candidate;
+    const body = withModel(parsed, model);
+    const answer = await sendUpstream(x, { provider, credential, model, body });
+    if (answer !== undefined && "response" in answer && answer.response.status < 400) {
+      return passOn(x, provider, answer, house);
+    }
     const isLast = index === candidates.length - 1;
-    const outcome = await tryOne(x, house, parsed, candidate, isLast);
+    const outcome = await explain(x, house, candidate, answer, isLast);
     if (outcome instanceof Response) return outcome;
     last = outcome;
     if (x.stopped !== undefined) break;
@@ -79,20 +85,14 @@ async function tryCandidates(
 /** Tells the client of an attempt that failed, if no other one succeeds. */
 type Failed = () => MaybePromise<Response>;
 
-async function tryOne(
+/** What an attempt without a good answer means for the client, or for the next candidate. */
+async function explain(
   x: RunningExchange,
   house: CallHouse,
-  parsed: ParsedCall,
-  candidate: Candidate,
+  { provider, credential }: Candidate,
+  answer: Awaited<ReturnType<typeof sendUpstream>>,
   isLast: boolean,
 ): Promise<Response | Failed> {
-  const { provider, credential, model } = candidate;
-  const answer = await sendUpstream(x, {
-    provider,
-    credential,
-    model,
-    body: withModel(parsed, model),
-  });
   if (answer === undefined) {
     return x.stopped === undefined ? leave(x, provider.name) : refuse(x, x.stopped);
   }
@@ -108,7 +108,6 @@ async function tryOne(
     return () => refuse(x, { code: answer.failed });
   }
   const { status } = answer.response;
-  if (status < 400) return passOn(x, provider, answer, house);
   const error = await readUpstreamError(answer, credential);
   const refusal = toRefusal(error);
   const mayTryNext = !isLast && errorClass(status) !== "final";

@@ -6,13 +6,12 @@ import type { Refusal } from "./errors.ts";
 /** What the registry needs of a running exchange. */
 export interface Stoppable {
   readonly view: Exchange;
-  /** Monotonic milliseconds at which `stop` is due; Infinity: never. */
-  deadlineMs: number;
-  deadlineCode: ErrorCode;
+  /** Looks at the deadline and at the client; called once a tick. */
+  beat(nowMs: number): void;
   stop(refusal: Refusal): void;
 }
 
-/** How often deadlines are looked at: their precision, in milliseconds. */
+/** How often exchanges are looked at: the precision of deadlines, in milliseconds. */
 const tickMs = 100;
 
 /**
@@ -52,9 +51,7 @@ export class Live implements LiveRegistry {
   /** Stops what is overdue; the timer calls it, and tests do. */
   tick(): void {
     this.coarseMs = this.#clock.mono();
-    for (const exchange of this.#exchanges) {
-      if (exchange.deadlineMs <= this.coarseMs) exchange.stop({ code: exchange.deadlineCode });
-    }
+    for (const exchange of this.#exchanges) exchange.beat(this.coarseMs);
     if (this.#exchanges.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;

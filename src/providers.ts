@@ -55,7 +55,7 @@ export function isLoopbackHost(hostname: string): boolean {
 
 /**
  * The base of all URLs of a provider.
- * @param baseUrl as configured; a path that ends in a version is taken as it is, else `version` is added
+ * @param baseUrl as configured; a path that ends in a version stays, else `version` is added
  * @param apiPath overrides the version
  * @returns the base, or a sentence that says what is wrong with the address
  */

@@ -7,7 +7,7 @@ export interface RelayTap {
   push(chunk: Uint8Array): void;
   /** The provider has closed: bytes to append if that was too early, else nothing. */
   end(): Uint8Array | undefined;
-  /** It broke off or was stopped: bytes that tell the client so, or nothing to cut the connection. */
+  /** It broke off or was stopped: bytes that tell the client; none: the connection is cut. */
   broken(refusal: Refusal): Uint8Array | undefined;
 }
 
@@ -78,7 +78,7 @@ export class Relay implements ByteSource {
         if (this.#ended) return;
       }
     } catch {
-      if (this.#x.request.signal.aborted) this.#end(undefined, true);
+      if (this.#x.isClientGone) this.#end(undefined, true);
       else this.#break(this.#x.stopped ?? { code: "upstream_truncated" });
       return;
     }

@@ -64,12 +64,12 @@ export function answer(x: RunningExchange, body: string): MaybePromise<Response>
 }
 
 /** Passes a provider's answer on: usage is read as it goes by, faults are told in the dialect. */
-export async function passOn(
+export function passOn(
   x: RunningExchange,
   provider: ActiveProvider,
   upstream: UpstreamAnswer,
   out: ReplyHouse,
-): Promise<Response> {
+): MaybePromise<Response> {
   const { response, cancel } = upstream;
   const { status, headers: theirs } = response;
   const bad = (detail: Refusal): MaybePromise<Response> => {
@@ -113,29 +113,29 @@ export async function passOn(
   });
 }
 
-async function passWhole(
+function passWhole(
   x: RunningExchange,
   response: Response,
   head: MutableHead,
   end: (rest: Omit<ExchangeEnd, "status">) => void,
   bad: (refusal: Refusal) => MaybePromise<Response>,
 ): Promise<Response> {
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = new Uint8Array(await response.arrayBuffer());
-  } catch {
-    if (x.request.signal.aborted && x.stopped === undefined) {
+  return response.arrayBuffer().then(
+    (bytes) =>
+      send(x, head, (refusal) => {
+        if (refusal !== undefined) return x.route.dialect.error(toProblem(x, refusal));
+        const usage = x.route.dialect.readUsage(new Uint8Array(bytes));
+        end({ kind: "success", bytes: bytes.byteLength, usage });
+        return bytes;
+      }),
+    () => {
+      if (!x.isClientGone || x.stopped !== undefined) {
+        return bad(x.stopped ?? { code: "upstream_truncated" });
+      }
       end({ kind: "client_abort" });
       return new Response(null, { status: 499 });
-    }
-    return bad(x.stopped ?? { code: "upstream_truncated" });
-  }
-  const usage = x.route.dialect.readUsage(bytes);
-  return send(x, head, (refusal) => {
-    if (refusal !== undefined) return x.route.dialect.error(toProblem(x, refusal));
-    end({ kind: "success", bytes: bytes.byteLength, usage });
-    return bytes;
-  });
+    },
+  );
 }
 
 /** Shows the head to the response hooks, then builds the answer with what `body` returns. */

@@ -40,14 +40,22 @@ export function createRouter(providers: readonly ActiveProvider[]): Router {
     }
   }
 
-  const find = (model: string): readonly Target[] => {
-    const known = listed.get(model);
-    if (known !== undefined) return known;
+  const guess = (model: string): readonly Target[] => {
     for (const provider of open) {
       const prefix = `${provider.name}/`;
       if (model.startsWith(prefix)) return [toTarget(provider, model.slice(prefix.length))];
     }
     return open.map((provider) => toTarget(provider, model));
+  };
+  // Names that clients make up must not fill the memory.
+  const guessed = new Map<string, readonly Target[]>();
+  const find = (model: string): readonly Target[] => {
+    const known = listed.get(model) ?? guessed.get(model);
+    if (known !== undefined) return known;
+    if (guessed.size >= mostGuesses) guessed.clear();
+    const targets = guess(model);
+    guessed.set(model, targets);
+    return targets;
   };
 
   const turns = new Map<ActiveProvider, number>();
@@ -56,16 +64,23 @@ export function createRouter(providers: readonly ActiveProvider[]): Router {
       const targets = find(model);
       const [first] = targets;
       if (first === undefined) return { code: "model_not_found" };
-      const speaking = targets.filter((t) => t.provider.kind.dialects.includes(dialect));
-      if (speaking.length === 0) return wrongDialect(first);
-      const [only] = speaking;
       const candidates =
-        speaking.length === 1 && only !== undefined && only.equals <= 1
-          ? only.ways
-          : speaking.flatMap((target) => inTurn(target, turns));
+        targets.length === 1 && first.equals <= 1 && speaks(first, dialect)
+          ? first.ways
+          : targets.filter((t) => speaks(t, dialect)).flatMap((t) => inTurn(t, turns));
+      if (candidates.length === 0 && !targets.some((t) => speaks(t, dialect))) {
+        return wrongDialect(first);
+      }
       return candidates.length === 0 ? { code: "no_credential" } : candidates;
     },
   };
+}
+
+/** Most names of models without a list whose targets are remembered. */
+const mostGuesses = 1024;
+
+function speaks({ provider }: Target, dialect: string): boolean {
+  return provider.kind.dialects.includes(dialect);
 }
 
 function toTarget(provider: ActiveProvider, model: string): Target {

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "./contract/errors.ts";
+import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
 import { type ActiveProvider, type Credential, upstreamUrl } from "./providers.ts";
@@ -35,29 +36,31 @@ export async function sendUpstream(
   const { provider } = call;
   const abort = new AbortController();
   const cancel = (): void => abort.abort();
-  const { signal } = x.request;
-  const isOver = (): boolean => signal.aborted || x.stopped !== undefined;
-  if (isOver()) return undefined;
+  if (x.stopped !== undefined) return undefined;
   x.onClientGone(cancel);
   x.expect("upstream_timeout", provider.timeouts.firstByteMs, cancel);
   try {
     const send = prepare(x, call, abort.signal);
-    const response = await send().catch((error: unknown) => {
+    let response: Response;
+    try {
+      response = await send();
+    } catch (error) {
       if (!isStaleConnection(error) || abort.signal.aborted) throw error;
       // The provider had closed the kept connection before it read the request: no byte of an
       // answer came, so it is sent once more, on whatever connection is next.
-      return send();
-    });
+      response = await send();
+    }
     if (response.status >= 300 && response.status < 400) {
       cancel();
       return { failed: "upstream_bad_answer", detail: `redirect ${response.status}` };
     }
     return { response, cancel };
   } catch (error) {
-    if (x.stopped?.code === "upstream_timeout") {
+    const { stopped } = x as { stopped: Refusal | undefined };
+    if (stopped?.code === "upstream_timeout") {
       return { failed: "upstream_timeout", detail: "no answer in time" };
     }
-    if (isOver()) return undefined;
+    if (stopped !== undefined || x.isClientGone) return undefined;
     return { failed: "upstream_unreachable", detail: describe(error) };
   }
 }

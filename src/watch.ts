@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, type FSWatcher, readdirSync, readFileSync, statSync, watch } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Logger } from "./contract/types.ts";
 
-/** Changes come in bursts (write, rename, chmod): one reload, this many milliseconds after the last. */
+/** Changes come in bursts (write, rename, chmod): one reload, so many ms after the last. */
 const settleMs = 200;
 
 /** Calls back when the content of the configuration or the credentials has changed. */
@@ -13,10 +13,11 @@ export function watchFiles(
   log: Logger,
   changed: () => void,
 ): { close(): void } {
-  const watchers: FSWatcher[] = [];
+  const watchers = new Map<string, FSWatcher>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let seen = digest(config, authDir);
   const settle = (): void => {
+    attach();
     const now = digest(config, authDir);
     if (now === seen) return;
     seen = now;
@@ -29,21 +30,44 @@ export function watchFiles(
   // Folders, not files: editors and Kubernetes replace a file by renaming another over it.
   const folders = new Set([resolve(authDir)]);
   if (config !== undefined) folders.add(dirname(resolve(config)));
-  for (const folder of folders) {
-    try {
-      const watcher = watch(folder, { persistent: false }, stir);
-      watcher.on("error", () => watcher.close());
-      watchers.push(watcher);
-    } catch {
-      log.warn("folder can't be watched: send SIGHUP after a change", { folder });
+  const attach = (): void => {
+    for (const folder of folders) {
+      const { present, next } = nearest(folder);
+      const key = `${present}\0${next ?? ""}`;
+      if (watchers.has(key)) continue;
+      try {
+        const watcher = watch(present, { persistent: false }, (_event, name) => {
+          if (next === undefined || name === next) stir();
+        });
+        const forget = (): void => {
+          watcher.close();
+          watchers.delete(key);
+        };
+        watcher.on("error", forget);
+        watchers.set(key, watcher);
+      } catch {
+        log.warn("folder can't be watched: send SIGHUP after a change", { folder });
+      }
     }
-  }
+  };
+  attach();
   return {
     close() {
       clearTimeout(timer);
-      for (const watcher of watchers) watcher.close();
+      for (const watcher of watchers.values()) watcher.close();
     },
   };
+}
+
+/** The folder, or the one above in which its `next` part will be made. */
+function nearest(folder: string): { readonly present: string; readonly next?: string } {
+  let present = folder;
+  let next: string | undefined;
+  while (!existsSync(present) && dirname(present) !== present) {
+    next = basename(present);
+    present = dirname(present);
+  }
+  return next === undefined ? { present } : { present, next };
 }
 
 /** One digest over all that a generation is built from. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import type { Attempt, AttemptResult, Outcome } from "../src/contract/policy.ts";
 import { handleCall } from "../src/handle.ts";
 import { defineFactKeys } from "../src/kit/json-facts.ts";
@@ -303,6 +304,35 @@ describe("finish and attemptEnd, exactly once:", () => {
     expect(run.told.ended[0]?.result).toMatchObject({ usage, bytes, status: 200 });
   });
 
+  const coded = [
+    ["gzip", gzipSync],
+    ["br", brotliCompressSync],
+    ["deflate", deflateSync],
+  ] as const;
+  test.each(coded)(
+    "usage is read through %s, of a stream and of a whole reply",
+    async (coding, encode) => {
+      const usage = { inputTokens: 5, outputTokens: 5 };
+      for (const type of ["text/event-stream", "application/json"]) {
+        const bytes = new Uint8Array(encode(complete.join("")));
+        const headers = { "content-type": type, "content-encoding": coding };
+        const run = start(one(() => Promise.resolve(new Response(bytes, { headers }))));
+        expect(await settle(run)).toBe(complete.join(""));
+        expect(run.told.outcomes).toMatchObject([{ kind: "success", usage }]);
+        expect(run.told.ended).toMatchObject([{ result: { kind: "ok", usage } }]);
+      }
+    },
+  );
+
+  test("usage so far is told when a stream breaks off", async () => {
+    const run = start(one(events("data: usage=5\n\n", "hang")));
+    const text = settle(run);
+    await sleep(5);
+    run.x.stop({ code: "revoked" });
+    await text;
+    expect(run.told.ended).toMatchObject([{ result: { usage: { outputTokens: 5 } } }]);
+  });
+
   test("a candidate that is skipped has no end, the next one does", async () => {
     const run = start({
       ...two(whole, whole),
@@ -345,6 +375,7 @@ describe("a client that leaves", () => {
     const run = start({ signal: abort.signal, providers: [{ fetch: hanging }] });
     await sleep(0);
     abort.abort();
+    run.house.live.tick();
     await run.answered;
     expect(run.told.outcomes).toMatchObject([{ kind: "client_abort", status: 499 }]);
     expect(run.told.ended).toMatchObject([{ result: { kind: "aborted" } }]);
@@ -394,6 +425,7 @@ describe("a client that leaves", () => {
     const run = start({ signal: abort.signal, providers: [{ fetch }] });
     await sleep(5);
     abort.abort();
+    run.house.live.tick();
     await sleep(5);
     expect(cancelled).toBe(true);
     expect(run.told.outcomes).toMatchObject([{ kind: "client_abort" }]);
@@ -533,6 +565,7 @@ describe("deadlines, by a clock turned by hand", () => {
     await sleep(5);
     run.house.clock.advance(1001);
     run.house.live.tick();
+    expect(run.x.stopped).toBeUndefined();
     decide("pass");
     await settle(run);
     expect(run.told.outcomes).toMatchObject([{ kind: "success" }]);

@@ -12,9 +12,10 @@ function runner(live: Live, id: string, deadlineMs = Number.POSITIVE_INFINITY): 
   const stops: Refusal[] = [];
   const self: Runner = {
     view: { id } as Exchange,
-    deadlineMs,
-    deadlineCode: "upstream_timeout",
     stops,
+    beat(nowMs) {
+      if (deadlineMs <= nowMs) self.stop({ code: "upstream_timeout" });
+    },
     stop(refusal) {
       stops.push(refusal);
       live.remove(self);

@@ -105,12 +105,18 @@ function mask(line: string, start: number, at: number, spans: readonly Span[]): 
     if (to <= from) continue;
     text += punctuation(line.slice(done - start, Math.max(from, done) - start));
     if (caret < 0 && at <= from) caret = text.length - (from - at);
-    text += isShown ? line.slice(Math.max(from, start) - start, to - start) : hidden;
+    const shown = line.slice(Math.max(from, start) - start, to - start);
+    text += isShown ? withoutLogin(shown) : hidden;
     done = Math.max(done, Math.min(to, end));
   }
   if (caret < 0) caret = text.length + Math.max(0, at - done);
   const rest = punctuation(line.slice(done - start));
   return { text: (text + rest).trimEnd(), caret: Math.max(0, caret) };
+}
+
+/** An address may hold a password, though its key is no secret. */
+function withoutLogin(value: string): string {
+  return value.replace(/\/\/[^/\s]*@/g, `//${hidden}@`);
 }
 
 /** What stands between keys and values: anything but punctuation is a comment, a tag, an alias. */

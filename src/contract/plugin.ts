@@ -20,7 +20,8 @@ export interface Dialect {
   readonly factKeys: readonly string[];
   /**
    * Reads a call from the facts of its body.
-   * @param fact value of a fact key: decoded scalar, undefined when absent, "nested" for object or array
+   * @param fact value of a fact key: decoded scalar, undefined when absent, "nested" for an object
+   *   or array
    * @param bodyBytes size of the body, for the call
    * @returns the call, or a sentence that says what is wrong and how to mend it
    */

@@ -14,7 +14,7 @@ export const stages = [
 ] as const;
 export type Stage = (typeof stages)[number];
 
-/** One security concern: what it claims of the configuration, where it stands in line, its hooks. */
+/** One security concern: what it claims of the configuration, its place in line, its hooks. */
 export interface Policy<S extends GenericSchema = GenericSchema> {
   /** File name and label in log, metric and audit, kebab-case. */
   readonly name: string;

@@ -7,7 +7,7 @@ export type Surface = (typeof surfaces)[number] | "other";
 export interface Usage {
   readonly inputTokens: number;
   readonly outputTokens: number;
-  /** Read from the provider's prompt cache; part of `inputTokens` or beside it, as its dialect says. */
+  /** Read from the provider's prompt cache; part of `inputTokens` or not, as its dialect says. */
   readonly cachedTokens: number;
   readonly reasoningTokens: number;
 }

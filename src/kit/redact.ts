@@ -45,7 +45,7 @@ export function isSecretField(name: string, value: unknown): boolean {
   return secret;
 }
 
-/** Shapes of keys that vendors and we hand out; distinctive enough to need no border before them. */
+/** Shapes of keys that vendors and we hand out; distinct enough to need no border before them. */
 const keyShapes = [
   "sk-(?:ant|proj|svcacct|admin|or|lf)-[\\w-]{6,}",
   "sk-[A-Za-z0-9]{20,}",
@@ -105,7 +105,7 @@ export function maskText(text: string): string {
   return result;
 }
 
-/** Moves the cursor, ends the line or turns the reading direction: forged lines begin with these. */
+/** Moves the cursor, ends the line or turns the reading direction: what forged lines begin with. */
 const unprintable =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 

@@ -10,9 +10,10 @@ const callers = new Set(["serve"]);
 
 /** Raises the cap on concurrent fetches; returns only if there is nothing to raise. */
 export function liftFetchCap(): void {
-  const [command] = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
+  // Options may stand in front of the command, with values of their own.
+  const calls = process.argv.slice(2).some((argument) => callers.has(argument));
   if (typeof Bun === "undefined" || process.env[variable] !== undefined) return;
-  if (command === undefined || !callers.has(command) || process.execve === undefined) return;
+  if (!calls || process.execve === undefined) return;
   const own = Bun.isStandaloneExecutable ? process.argv.slice(2) : process.argv.slice(1);
   const env = { ...process.env, [variable]: most } as Record<string, string>;
   process.execve(process.execPath, [process.execPath, ...own], env);

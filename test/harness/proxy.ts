@@ -46,7 +46,7 @@ export interface Greeting {
   readonly warnings: readonly string[];
 }
 
-export interface Proxy {
+export interface RunningProxy {
   readonly url: string;
   readonly greeting: Greeting;
   readonly pid: number;
@@ -105,7 +105,7 @@ export function cleanEnv(env: Readonly<Record<string, string>> = {}): Record<str
 }
 
 /** Starts the binary from an empty directory and waits until it listens. */
-export async function startProxy(options: ProxyOptions = {}): Promise<Proxy> {
+export async function startProxy(options: ProxyOptions = {}): Promise<RunningProxy> {
   needBinary();
   const dir = makeDir();
   const configFile = join(dir, "config.yaml");

@@ -39,7 +39,11 @@ export async function openRaw(url: string): Promise<RawClient> {
   socket.on("end", ended("end"));
   socket.on("error", ended("reset"));
   socket.on("close", ended("end"));
-  await within(`connect to ${url}`, new Promise<void>((go) => socket.once("connect", () => go())));
+  const connected = new Promise<void>((resolve, reject) => {
+    socket.once("connect", () => resolve());
+    socket.once("error", reject);
+  });
+  await within(`connect to ${url}`, connected);
   socket.setNoDelay(true);
   const bytes = (): Uint8Array => Buffer.concat(chunks);
   const text = (): string => Buffer.concat(chunks).toString("utf8");

@@ -67,7 +67,7 @@ describe("host-guard", () => {
     ];
   test.each(sites)("%s", async (_name, headers, ok) => {
     const expected = ok ? "pass" : { deny: "cross_site" };
-    expect(await verdict({ host: "127.0.0.1:8317", ...headers })).toEqual(expected);
+    expect(await verdict({ host: "127.0.0.1:8317", ...headers })).toEqual(expected as never);
   });
 
   const listens: readonly (readonly [listenHost: string, isActive: boolean])[] = [

@@ -1,0 +1,270 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cleanUp } from "../harness/cleanup.ts";
+import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
+import {
+  clientKey,
+  needBinary,
+  providersOf,
+  type RunningProxy,
+  startProxy,
+} from "../harness/proxy.ts";
+import { openRaw, rawExchange, requestBytes } from "../harness/raw.ts";
+import { chatEvents, messageEvents } from "../harness/replies.ts";
+import { normal, nosyHeaders, paced, pingsAndComments, split } from "../harness/scripts.ts";
+
+let upstream: FakeUpstream;
+let proxy: RunningProxy;
+
+beforeAll(async () => {
+  needBinary();
+  upstream = await startUpstream();
+  proxy = await startProxy({ config: { providers: providersOf(upstream.url) } });
+});
+afterAll(cleanUp);
+
+const dialects = [
+  ["/v1/chat/completions", chatEvents],
+  ["/v1/messages", messageEvents],
+] as const;
+const messages = [{ role: "user", content: "hello" }];
+
+describe.each(dialects)("%s", (path, events) => {
+  const sizes = [1, 2, 3, 5, 7, 11, 13, 64, 1000, 100_000];
+  test.concurrent.each(sizes)("streamed byte for byte in pieces of %d", async (size) => {
+    const model = `split-${size}`;
+    upstream.on(model, split(size));
+    const answer = await proxy.post(path, { model, stream: true, max_tokens: 9, messages });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    expect(await answer.text()).toBe(events(model).join(""));
+  });
+
+  test("comments, pings and CRLF go through as they are", async () => {
+    upstream.on("m-pings", pingsAndComments);
+    const body = { model: "m-pings", stream: true, max_tokens: 9, messages };
+    const text = await (await proxy.post(path, body)).text();
+    expect(text).toStartWith(": keep-alive\n\n");
+    expect(text).toContain(":\r\n\r\n: {");
+    expect(text).toEndWith((events("m-pings").at(-1) ?? "").replaceAll("\n", "\r\n"));
+    expect(text).not.toContain("upstream_truncated");
+  });
+
+  test("events are not held back", async () => {
+    upstream.on("m-paced", paced(60));
+    const started = performance.now();
+    const answer = await proxy.post(path, {
+      model: "m-paced",
+      stream: true,
+      max_tokens: 9,
+      messages,
+    });
+    const reader = answer.body?.getReader();
+    await reader?.read();
+    const first = performance.now() - started;
+    await reader?.read();
+    const second = performance.now() - started;
+    await reader?.cancel();
+    expect(first).toBeWithin(50, 115);
+    expect(second).toBeWithin(100, 180);
+  });
+
+  test("the body goes up byte for byte", async () => {
+    const body = `{ "messages":[ {"role":"user","content":"\\u00fc 🦊 \\n"} ],\t"x_unknown": 1e2 ,"max_tokens":9,"model":"m-bytes" }\n`;
+    await (await proxy.post(path, body)).text();
+    expect(upstream.for("m-bytes").at(-1)?.text).toBe(body);
+  });
+});
+
+describe("headers up", () => {
+  const sent: Record<string, string> = {
+    authorization: `Bearer ${clientKey}`,
+    "x-goog-api-key": clientKey,
+    cookie: "session=canary-cookie",
+    origin: "http://127.0.0.1",
+    referer: "http://canary-referer.example/",
+    "x-forwarded-for": "198.51.100.7",
+    forwarded: "for=198.51.100.7",
+    via: "1.1 canary",
+    "x-real-ip": "198.51.100.7",
+    "proxy-authorization": "Basic canary",
+    "x-management-key": "canary-management",
+    te: "trailers",
+    "accept-encoding": "gzip, br",
+    "anthropic-beta": "a-1,b-2",
+    "openai-beta": "c=v2",
+    "x-request-id": "client-request-7",
+    "x-client-request-id": "client-request-8",
+    traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "user-agent": "sdk/7",
+    "x-app": "cli",
+  };
+  const passed = [
+    ...["anthropic-beta", "openai-beta", "x-request-id", "x-client-request-id", "traceparent"],
+    ...["user-agent", "x-app"],
+  ];
+
+  test("beta headers and ids, never credentials, cookies and addresses", async () => {
+    const { host } = new URL(proxy.url);
+    const headers = Object.entries({ ...sent, origin: `http://${host}`, host });
+    const body = JSON.stringify({ model: "m-headers", messages });
+    const target = "/v1/chat/completions?beta=true&x=%20y&key=canary-query";
+    const reply = await rawExchange(proxy.url, "POST", target, headers, body);
+    expect(reply).toStartWith("HTTP/1.1 200");
+    const [seen] = upstream.for("m-headers");
+    for (const name of passed) expect([name, seen?.header(name)]).toEqual([name, sent[name]]);
+    expect(seen?.header("accept-encoding")).toBe("identity");
+    expect(seen?.header("authorization")).toBe("Bearer upstream-secret-key-1");
+    expect(seen?.header("host")).toBe(new URL(upstream.url).host);
+    expect(seen?.target).toBe("/v1/chat/completions?beta=true&x=%20y");
+    const all = JSON.stringify(seen?.headers);
+    for (const secret of [clientKey, "canary", "198.51.100.7", "trailers"]) {
+      expect(all).not.toContain(secret);
+    }
+    const names = seen?.headers.map(([name]) => name.toLowerCase()).sort();
+    expect(names).toEqual(
+      [
+        ...passed,
+        ...["accept-encoding", "authorization", "connection", "content-length"],
+        ...["content-type", "host"],
+        // The runtime's fetch adds it where the client sent none.
+        "accept",
+      ].sort(),
+    );
+  });
+
+  test("the Anthropic version is added where the client sends none", async () => {
+    await proxy.post("/v1/messages", { model: "m-version", max_tokens: 1, messages });
+    const [seen] = upstream.for("m-version");
+    expect(seen?.header("anthropic-version")).toBe("2023-06-01");
+    expect(seen?.header("x-api-key")).toBe("upstream-secret-key-1");
+    expect(seen?.header("authorization")).toBeUndefined();
+  });
+});
+
+describe("headers down", () => {
+  test.each(dialects)("%s: only what clients act on", async (path) => {
+    for (const stream of [false, true]) {
+      upstream.on("m-nosy", normal({ headers: nosyHeaders }));
+      const body = JSON.stringify({ model: "m-nosy", stream, max_tokens: 9, messages });
+      const headers = [["authorization", `Bearer ${clientKey}`]] as const;
+      const text = await rawExchange(proxy.url, "POST", path, headers, body);
+      const head = text.slice(0, text.indexOf("\r\n\r\n")).toLowerCase();
+      const names = head
+        .split("\r\n")
+        .slice(1)
+        .map((line) => line.split(":")[0])
+        .sort();
+      const framing = stream ? ["transfer-encoding", "x-accel-buffering"] : ["content-length"];
+      const ours = ["cache-control", "content-type", "date", "x-request-id", ...framing];
+      const theirs = [
+        ...["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"],
+        "x-upstream-request-id",
+      ];
+      expect(names.filter((name) => name !== "connection")).toEqual([...ours, ...theirs].sort());
+      expect(head).not.toContain("secret");
+      expect(head).not.toContain("10.1.2.3");
+      expect(head).not.toContain(new URL(upstream.url).host);
+      expect(head).toContain("x-upstream-request-id: req_upstream_7");
+    }
+  });
+
+  test("nothing of the provider's credential in any answer or output", async () => {
+    expect(proxy.stdout() + proxy.stderr()).not.toContain("upstream-secret-key-1");
+    expect(proxy.stdout() + proxy.stderr()).not.toContain(clientKey);
+  });
+});
+
+describe("what is not on the map", () => {
+  const auth = [["authorization", `Bearer ${clientKey}`]] as const;
+  const cases: readonly (readonly [method: string, target: string, status: number])[] = [
+    ["GET", "/", 404],
+    ["GET", "/v1/nothing", 404],
+    ["GET", "/v1/chat/completions", 405],
+    ["DELETE", "/v1/models", 405],
+    ["POST", "/v1/models", 405],
+    ["POST", "/v1/chat/completions/", 404],
+    ["POST", "/V1/chat/completions", 404],
+    ["POST", "//v1/chat/completions", 404],
+    // Taken for /v1/models by the runtime: fine with a key, see below for strangers.
+    ["GET", "/healthz/../v1/models", 200],
+    ["PUT", "/healthz", 404],
+    ["HEAD", "/v1/models", 200],
+    ["HEAD", "/", 404],
+    ["HEAD", "/healthz", 200],
+  ];
+  test.concurrent.each(cases)("%s %s is %d", async (method, target, status) => {
+    const posts = () => upstream.received.filter((r) => r.method !== "GET").length;
+    const before = posts();
+    const text = await rawExchange(proxy.url, method, target, auth);
+    expect(text.split(" ")[1]).toBe(String(status));
+    if (method === "HEAD") expect(text.split("\r\n\r\n")[1]).toBe("");
+    if (status === 405) expect(text.toLowerCase()).toContain("\r\nallow: ");
+    expect(posts()).toBe(before);
+  });
+
+  const strangers = [
+    ...["/", "/v1/nothing", "/v1/models", "/v1/chat/completions"],
+    ...["/healthz/../v1/models", "/%76%31/models", "//v1/models", "/v1/./models"],
+  ];
+  test.each(strangers)("strangers learn nothing: GET %s is 401", async (target) => {
+    expect(await rawExchange(proxy.url, "GET", target)).toStartWith("HTTP/1.1 401");
+  });
+
+  test("pipelined requests: the runtime hangs up, and nothing is answered twice", async () => {
+    const client = await openRaw(proxy.url);
+    const one = (model: string) =>
+      requestBytes("POST", "/v1/chat/completions", auth, JSON.stringify({ model, messages }));
+    client.send(one("m-pipe-1") + one("m-pipe-2"));
+    const text = await client.read((t) => t.includes('"model":"m-pipe-2"'));
+    expect(text.match(/HTTP\/1\.1 200/g)?.length ?? 0).toBeOneOf([0, 2]);
+    expect(upstream.for("m-pipe-1").length).toBeLessThanOrEqual(1);
+    expect(upstream.for("m-pipe-2").length).toBeLessThanOrEqual(1);
+    client.close();
+  });
+
+  test("one connection serves one request after the other", async () => {
+    const client = await openRaw(proxy.url);
+    for (const model of ["m-keep-1", "m-keep-2", "m-keep-3"]) {
+      const body = JSON.stringify({ model, messages });
+      client.send(requestBytes("POST", "/v1/chat/completions", auth, body));
+      await client.read((t) => t.includes(`"model":"${model}"`));
+    }
+    client.close();
+  });
+});
+
+describe("bodies that are refused never reach the provider", () => {
+  const cases: readonly (readonly [name: string, body: string, status: number, words: string])[] = [
+    ["no JSON", "hello", 400, "JSON"],
+    ["empty", "", 400, "JSON"],
+    ["no model", "{}", 400, "model"],
+    ["model is an object", '{"model":{"a":1}}', 400, "model"],
+    ["model is empty", '{"model":""}', 400, "model"],
+    ["two models", '{"model":"a","model":"b"}', 400, "twice"],
+    ["Model beside model", '{"model":"a","Model":"b"}', 400, "differs"],
+    ["stream is a word", '{"model":"a","stream":"yes"}', 400, "stream"],
+    ["max_tokens is a word", '{"model":"a","max_tokens":"5"}', 400, "max_tokens"],
+    ["max_tokens is negative", '{"model":"a","max_tokens":-1}', 400, "max_tokens"],
+    ["something behind it", '{"model":"a"} {"model":"b"}', 400, "follows"],
+    ["too deep", `{"model":"a","x":${"[".repeat(600)}${"]".repeat(600)}}`, 400, "deep"],
+  ];
+  test.concurrent.each(cases)("%s", async (_name, body, status, words) => {
+    for (const [path] of dialects) {
+      const answer = await proxy.post(path, body);
+      expect(answer.status).toBe(status);
+      expect(await answer.text()).toContain(words);
+    }
+    const models = new Set(["a", "b"]);
+    expect(upstream.received.filter((r) => models.has(r.json.model ?? ""))).toEqual([]);
+  });
+
+  test("compressed by the client: 415", async () => {
+    const headers = { "content-encoding": "gzip" };
+    const answer = await proxy.post("/v1/messages", "x", { headers });
+    expect(answer.status).toBe(415);
+  });
+});
+
+test("ends with exit code 0", async () => {
+  expect(await proxy.stop()).toBe(0);
+});
