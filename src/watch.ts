@@ -3,7 +3,7 @@ import { existsSync, type FSWatcher, readdirSync, readFileSync, statSync, watch 
 import { basename, dirname, join, resolve } from "node:path";
 import type { Logger } from "./contract/types.ts";
 
-/** Changes come in bursts (write, rename, chmod): one reload, so many ms after the last. */
+/** Changes come in bursts (write, rename, chmod): one reload, so many ms after the first. */
 const settleMs = 200;
 
 /** Calls back when the content of the configuration or the credentials has changed. */
@@ -17,6 +17,7 @@ export function watchFiles(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let seen = digest(config, authDir);
   const settle = (): void => {
+    timer = undefined;
     attach();
     const now = digest(config, authDir);
     if (now === seen) return;
@@ -24,8 +25,8 @@ export function watchFiles(
     changed();
   };
   const stir = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(settle, settleMs);
+    // Not put off by what follows: in a busy folder that would be for ever.
+    timer ??= setTimeout(settle, settleMs);
   };
   // Folders, not files: editors and Kubernetes replace a file by renaming another over it.
   const folders = new Set([resolve(authDir)]);

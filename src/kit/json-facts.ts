@@ -41,8 +41,8 @@ export const maxDepth = 512;
 /** The most top-level keys accepted: 1 MB full of them took 23 ms, five times a parse. */
 export const maxKeys = 1024;
 
-// One latin1 copy of a larger body would leave the allocator's fast path.
-const windowBytes = 65_536;
+/** Of the plain typed array: Buffer's own takes longer to decide what it was asked. */
+const { indexOf } = Uint8Array.prototype;
 
 const control = /[\x00-\x1f]/;
 
@@ -56,11 +56,6 @@ interface Scanner {
   keyCount: number;
   /** The fact whose value comes next. */
   name: string | undefined;
-  /** Bytes base to end as latin1: a unit is a byte, and a string's indexOf is native and cheap. */
-  text: string;
-  base: number;
-  end: number;
-  controls: boolean;
   /** Set by the helper that returned -1. */
   problem: FactProblem;
   offset: number;
@@ -94,10 +89,6 @@ export function scanFacts<Name extends string>(
     facts,
     keyCount: 0,
     name: undefined,
-    text: "",
-    base: 0,
-    end: 0,
-    controls: false,
     problem: "bad_token",
     offset: 0,
   };
@@ -112,8 +103,8 @@ export function problemText(problem: FactProblem, offset: number): string {
   return `${factProblems[problem]} (byte ${offset})`;
 }
 
-// RFC 8259's grammar at every depth. Only escapes below depth 1 go unchecked: they can neither
-// end a string nor touch a fact.
+// RFC 8259's grammar at every depth. Only what stands inside strings below depth 1 goes unchecked
+// (wrong escapes, raw control characters): it can neither end a string nor touch a fact.
 function objectEnd(s: Scanner, at: number): number {
   const { bytes } = s;
   if (bytes[at] !== 0x7b) return fail(s, "not_an_object", at);
@@ -210,8 +201,11 @@ function fold(key: string): string {
 
 /** Decodes a string that starts and ends with its quotes; undefined if an escape is wrong. */
 function readString(s: Scanner, start: number, end: number): string | undefined {
-  // Not a slice of the window, which would keep all of the window alive.
   const text = s.bytes.toString("utf8", start + 1, end - 1);
+  if (control.test(text)) {
+    fail(s, "bad_string", start);
+    return undefined;
+  }
   if (!text.includes("\\")) return text;
   try {
     return JSON.parse(`"${text}"`) as string;
@@ -233,31 +227,13 @@ function stringEnd(s: Scanner, at: number): number {
     if (c < 0x20) return fail(s, "bad_string", i);
   }
   for (;;) {
-    if (i >= s.end && !loadWindow(s, i)) return fail(s, "unbalanced", bytes.length);
-    const found = s.text.indexOf('"', i - s.base);
-    const quote = found < 0 ? s.end : found + s.base;
-    if (s.controls && hasControl(s, i, quote)) return fail(s, "bad_string", i);
-    i = quote;
-    if (found < 0) continue;
-    i++;
+    const quote = indexOf.call(bytes, 0x22, i);
+    if (quote < 0) return fail(s, "unbalanced", bytes.length);
+    i = quote + 1;
     let before = quote - 1;
     while (bytes[before] === 0x5c) before--;
     if (((quote - before) & 1) === 1) return i;
   }
-}
-
-function hasControl(s: Scanner, start: number, end: number): boolean {
-  if (end - start > 64) return control.test(s.text.slice(start - s.base, end - s.base));
-  for (let i = start; i < end; i++) if ((s.bytes[i] as number) < 0x20) return true;
-  return false;
-}
-
-function loadWindow(s: Scanner, at: number): boolean {
-  s.base = at;
-  s.end = Math.min(at + windowBytes, s.bytes.length);
-  s.text = s.bytes.toString("latin1", s.base, s.end);
-  s.controls = control.test(s.text);
-  return s.base < s.end;
 }
 
 /** Returns where a number, `true`, `false` or `null` ends. */

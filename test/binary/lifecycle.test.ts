@@ -148,6 +148,18 @@ describe("reload", () => {
     expect(await proxy.stop()).toBe(0);
   });
 
+  test.concurrent("by file, although the folder never comes to rest", async () => {
+    const proxy = await startProxy({ config: withModels("one") });
+    const busy = setInterval(() => writeFileSync(join(proxy.dir, "busy.log"), "x"), 20);
+    try {
+      proxy.writeConfig(withModels("two"));
+      await until("the new model", () => serves(proxy, "two"), 3000);
+    } finally {
+      clearInterval(busy);
+    }
+    expect(await proxy.stop()).toBe(0);
+  });
+
   test.concurrent("by SIGHUP, and a running stream is not harmed", async () => {
     const proxy = await startProxy({ config: withModels("m-paced") });
     const answer = await stream(proxy, "m-paced");

@@ -180,9 +180,14 @@ function collect(child: ChildProcess): Output {
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     err += text;
   });
+  children.add(child);
   const exited = new Promise<number>((resolve) => {
-    child.on("error", () => resolve(-1));
-    child.on("close", (code, signal) => resolve(code ?? (signal === null ? -1 : 128)));
+    const end = (code: number): void => {
+      children.delete(child);
+      resolve(code);
+    };
+    child.on("error", () => end(-1));
+    child.on("close", (code, signal) => end(code ?? (signal === null ? -1 : 128)));
   });
   return { stdout: () => out, stderr: () => err, exited };
 }
@@ -207,6 +212,12 @@ async function greetingOf(child: ChildProcess, output: Output): Promise<Greeting
     await sleep(2);
   }
 }
+
+/** A test run that is broken off leaves no process behind. */
+const children = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+});
 
 /** Ends a child by its own pid, kindly, then for good. */
 async function endChild(child: ChildProcess, exited: Promise<number>): Promise<void> {
@@ -235,7 +246,7 @@ export async function runBinary(
   return { code, out: stdout(), err: stderr() };
 }
 
-/** An address that the test harness must never leave behind: all providers of a fake upstream. */
+/** A fake upstream as two providers, one for each dialect. */
 export function providersOf(
   url: string,
   key = "upstream-secret-key-1",

@@ -15,7 +15,6 @@ const names = ["model", "stream", "max_tokens", "messages", "task"] as const;
 type Name = (typeof names)[number];
 const keys = defineFactKeys(names);
 const bs = "\\";
-const windowBytes = 65_536;
 
 function scan(body: string | Uint8Array): FactScan<Name> {
   return scanFacts(typeof body === "string" ? Buffer.from(body) : body, keys);
@@ -171,7 +170,8 @@ describe("scanFacts refuses", () => {
     ["a newline in a key", '{"mod\nel":1}', "bad_string"],
     ["a NUL in a fact", '{"model":"a\0b"}', "bad_string"],
     ["a tab deep down", '{"x":[["\t"]]}', "bad_string"],
-    ["a newline in a long string", `{"x":["${"a".repeat(200)}\n"]}`, "bad_string"],
+    ["a newline in a long fact", `{"model":"${"a".repeat(200)}\n"}`, "bad_string"],
+    ["a newline in a long key", `{"${"a".repeat(200)}\n":1}`, "bad_string"],
     ["a fact twice", '{"model":"a","model":"a"}', "duplicate_key"],
     ["a fact twice around an object", '{"messages":[{}],"x":1,"messages":[]}', "duplicate_key"],
     ["a fact twice, once escaped", String.raw`{"model":"a","\u006dodel":"b"}`, "duplicate_key"],
@@ -246,31 +246,27 @@ describe("hostile input", () => {
     }
   });
 
-  test.each([1, 2, 3, 16, 17, 1000, windowBytes - 1, windowBytes, 200_001])(
-    "%d backslashes in front of a quote",
-    (count) => {
-      const body = `{"x":["${bs.repeat(count)}"],"model":"a"}`;
-      expect(problemOf(body) === "accepted").toBe(count % 2 === 0);
-      expect(parses(body)).toBe(count % 2 === 0);
-    },
-  );
+  test.each([1, 2, 3, 16, 17, 1000, 200_001])("%d backslashes in front of a quote", (count) => {
+    const body = `{"x":["${bs.repeat(count)}"],"model":"a"}`;
+    expect(problemOf(body) === "accepted").toBe(count % 2 === 0);
+    expect(parses(body)).toBe(count % 2 === 0);
+  });
 
-  test("every kind of string across the edge of a window", () => {
-    for (const tail of ['"', `${bs}"`, `${bs}${bs}"`, `${bs}n"`, "é", "\n", '","model":"b"']) {
-      for (let shift = -12; shift <= 12; shift++) {
-        const body = `{"x":["${"a".repeat(windowBytes + shift)}${tail}"],"model":"a"}`;
+  test("every kind of end of a long string", () => {
+    for (const tail of ['"', `${bs}"`, `${bs}${bs}"`, `${bs}n"`, "é", '","model":"b"']) {
+      for (const size of [0, 1, 14, 15, 16, 17, 18, 1000]) {
+        const body = `{"x":["${"a".repeat(size)}${tail}"],"model":"a"}`;
         expect(typeof valuesOf(body) !== "string").toBe(parses(body) && !body.includes('"b"'));
       }
     }
   });
 
-  test("a control character anywhere in a long string", () => {
-    for (const at of [0, 15, 16, 80, windowBytes - 1, windowBytes + 20, 199_999]) {
+  test("a control character in a long string below the top level moves neither end nor fact", () => {
+    for (const at of [16, 80, 65_535, 199_999]) {
       const text = Buffer.alloc(200_000, "a");
       text[at] = 0x0a;
-      expect(problemOf(Buffer.concat([Buffer.from('{"x":["'), text, Buffer.from('"]}')]))).toBe(
-        "bad_string",
-      );
+      const body = Buffer.concat([Buffer.from('{"x":["'), text, Buffer.from('"],"model":"a"}')]);
+      expect(valuesOf(body)).toEqual({ model: "a" });
     }
   });
 
