@@ -100,7 +100,7 @@ async function withTables(path: string): Promise<string> {
       ].join("\n"),
   };
   return readFileSync(join(root, path), "utf8").replace(
-    /(<!-- generated: (\w+) -->\n)[^]*?(\n<!-- end -->)/g,
+    /(<!-- generated: (\w+) -->\n)[\s\S]*?(\n<!-- end -->)/g,
     (_all, open: string, name: string, close: string) => {
       const make = tables[name];
       if (make === undefined) throw new Error(`${path}: no generated table named ${name}`);

@@ -174,7 +174,7 @@ function refuse(
 
 const scheme = "bearer ";
 
-/** The client's key from the one place where it stands; two different ones are none. */
+/** The client's key; where several are sent, `Authorization` goes first. */
 function findKey(x: Exchange, allowQueryKey: boolean): string | undefined {
   const authorization = x.header("authorization");
   if (authorization !== null) return afterScheme(authorization);

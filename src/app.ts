@@ -10,7 +10,7 @@ import type { Pipeline } from "./pipeline.ts";
 import { answer, refuse } from "./reply.ts";
 import type { Transport } from "./runtime/runtime.ts";
 
-export interface AppParts extends CallHouse {
+export interface AppParts extends Omit<CallHouse, "fail"> {
   /** In order of names; the first is spoken where nothing tells which. */
   readonly dialects: readonly Dialect[];
   readonly pipelines: Readonly<Record<Surface, Pipeline>>;
@@ -28,27 +28,46 @@ type Answer = Response | Promise<Response>;
 /** `model` is what a model route names. */
 type Walk = (x: RunningExchange, model: string | undefined) => Answer;
 
-/** The route table of one generation: each handler is one straight walk, built here. */
-export function createApp(parts: AppParts): Hono<Env> {
+/** Answers one request of one generation. */
+export type Fetch = (request: Request, transport: Transport) => Answer;
+
+/**
+ * The route table of one generation: each route is one straight walk, built here.
+ *
+ * Hono holds the table. A path that stands in it literally is looked up before, since Hono's
+ * context and two promises cost more than all policies (docs/decisions/005-literal-paths-first.md).
+ */
+export function createApp(parts: AppParts): Fetch {
   const app = new Hono<Env>();
-  for (const path of ["/healthz", "/health", "/readyz"]) {
-    app.get(path, () => parts.health(path));
-  }
+  const literal = new Map<string, Map<string, Stop[]>>();
   for (const [path, byMethod] of groupRoutes(parts)) {
+    if (!path.includes(":")) literal.set(path, byMethod);
     const allowed = [...byMethod.keys()].flatMap((m) => (m === "GET" ? [m, "HEAD"] : [m]));
     const refusal: Refusal = { code: "method_not_allowed", headers: { allow: allowed.join(", ") } };
-    // One handler a path: with two that match, Hono would compose them anew for each request.
     app.all(path, (c) => {
       const request = c.req.raw;
-      const method = request.method === "HEAD" ? "GET" : request.method;
-      const stop = stopFor(byMethod.get(method), request);
+      const stop = stopFor(byMethod, request);
       if (stop === undefined) return runOther(parts, request, c.req.path, c.env, refusal);
-      const model = stop.isList ? c.req.param("model") : undefined;
-      return run(parts, request, c.req.path, stop.route, c.env, stop.walk, model);
+      return run(parts, request, c.req.path, stop, c.env, c.req.param("model"));
     });
   }
-  app.notFound((c) => runOther(parts, c.req.raw, c.req.path, c.env, { code: "not_found" }));
-  return app;
+  app.notFound((c) => runOther(parts, c.req.raw, c.req.path, c.env, notFound));
+  return (request, transport) => {
+    const path = literalPath(request.url);
+    const stop = stopFor(literal.get(path), request);
+    if (stop !== undefined) return run(parts, request, path, stop, transport, undefined);
+    if (healthPaths.has(path) && isRead(request.method)) return parts.health(path);
+    // Without a Host (HTTP/1.0) the URL has no origin, and Hono would misread its path.
+    if (request.url.startsWith("/")) return runOther(parts, request, path, transport, notFound);
+    return app.fetch(request, transport);
+  };
+}
+
+/** The path as it was sent, between authority and query. */
+function literalPath(url: string): string {
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("//") + 2);
+  const end = url.indexOf("?", start);
+  return end < 0 ? url.slice(start) : url.slice(start, end);
 }
 
 /** What answers a route in one dialect. */
@@ -56,7 +75,6 @@ interface Stop {
   readonly dialect: Dialect;
   readonly route: ExchangeRoute;
   readonly walk: Walk;
-  readonly isList: boolean;
 }
 
 /** All stops by path and method; dialects that share a route are asked in order. */
@@ -67,15 +85,19 @@ function groupRoutes(parts: AppParts): Map<string, Map<string, Stop[]>> {
       const byMethod = paths.get(path) ?? new Map<string, Stop[]>();
       const stops = byMethod.get(method) ?? [];
       const route = { surface, dialect, pipeline: parts.pipelines[surface] };
-      const isList = surface === "models";
-      stops.push({ dialect, route, walk: walkOf(surface, dialect, parts), isList });
+      stops.push({ dialect, route, walk: walkOf(surface, dialect, parts) });
       paths.set(path, byMethod.set(method, stops));
     }
   }
   return paths;
 }
 
-function stopFor(stops: readonly Stop[] | undefined, request: Request): Stop | undefined {
+function stopFor(
+  byMethod: ReadonlyMap<string, readonly Stop[]> | undefined,
+  request: Request,
+): Stop | undefined {
+  const { method } = request;
+  const stops = byMethod?.get(method === "HEAD" ? "GET" : method);
   if (stops === undefined || stops.length === 1) return stops?.[0];
   return stops.find(({ dialect }) => recognises(dialect, request)) ?? stops[stops.length - 1];
 }
@@ -85,9 +107,15 @@ function recognises(dialect: Dialect, request: Request): boolean {
 }
 
 function walkOf(surface: Surface, dialect: Dialect, parts: AppParts): Walk {
-  if (surface === "models") return (x, model) => listModels(x, model, parts);
+  if (surface === "models") return guarded(parts, (x, model) => listModels(x, model, parts));
   const keys: FactKeys = defineFactKeys(dialect.factKeys);
-  return (x) => handleCall(x, parts, keys);
+  const house: CallHouse = { ...parts, fail: (x, error) => fail(parts, x, error) };
+  return (x) => handleCall(x, house, keys);
+}
+
+/** A walk whose failure is answered too; a model call guards itself, a promise cheaper. */
+function guarded(parts: AppParts, walk: (...a: Parameters<Walk>) => Promise<Response>): Walk {
+  return (x, model) => walk(x, model).catch((error: unknown) => fail(parts, x, error));
 }
 
 /** Takes a request in, and lets nothing out of the house but an answer. */
@@ -95,23 +123,28 @@ function run(
   parts: AppParts,
   request: Request,
   path: string,
-  route: ExchangeRoute,
+  stop: Stop,
   transport: Transport,
-  walk: Walk,
   model: string | undefined,
 ): Answer {
   const open = parts.enter();
-  const x = new RunningExchange(request, path, route, parts.house, transport);
+  const x = new RunningExchange(request, path, stop.route, parts.house, transport);
   try {
     if (!open) return refuse(x, shuttingDown);
     if (parts.house.live.size > parts.concurrentRequests) return refuse(x, overloaded);
-    const answered = walk(x, model);
-    return answered instanceof Promise ? answered.catch((e) => fail(parts, x, e)) : answered;
+    return stop.walk(x, model);
   } catch (error) {
     return fail(parts, x, error);
   }
 }
 
+const healthPaths = new Set(["/healthz", "/health", "/readyz"]);
+
+function isRead(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+const notFound: Refusal = { code: "not_found" };
 const shuttingDown: Refusal = {
   code: "shutting_down",
   retryAfterSeconds: 1,
@@ -138,8 +171,10 @@ function runOther(
     dialects.find((d) => recognises(d, request)) ??
     (dialects[0] as Dialect);
   const route = { surface: "other" as const, dialect, pipeline: parts.pipelines.other };
-  const walk: Walk = async (x) => refuse(x, (await x.route.pipeline.request(x)) ?? refusal);
-  return run(parts, request, path, route, transport, walk, undefined);
+  const walk: Walk = guarded(parts, async (x) =>
+    refuse(x, (await x.route.pipeline.request(x)) ?? refusal),
+  );
+  return run(parts, request, path, { dialect, route, walk }, transport, undefined);
 }
 
 async function listModels(

@@ -1,5 +1,4 @@
-import type { Hono } from "hono";
-import { type AppParts, createApp } from "./app.ts";
+import { type AppParts, createApp, type Fetch } from "./app.ts";
 import { createCatalog } from "./catalog.ts";
 import type { Claimant } from "./config/claims.ts";
 import { type LoadedConfig, loadConfig } from "./config/load.ts";
@@ -13,7 +12,7 @@ import { resolveProviders } from "./provider-settings.ts";
 import type { ActiveProvider } from "./providers.ts";
 import { dialects, policies, providers as providerKinds } from "./registry.gen.ts";
 import { createRouter } from "./router.ts";
-import type { Runtime, Transport } from "./runtime/runtime.ts";
+import type { Runtime } from "./runtime/runtime.ts";
 import {
   authDirClaims,
   type LoggingSettings,
@@ -49,7 +48,7 @@ export interface ConfigSource {
 /** A configuration that was built whole: it serves until the next one takes over. */
 export interface Generation {
   readonly number: number;
-  readonly app: Hono<{ Bindings: Transport }>;
+  readonly fetch: Fetch;
   readonly server: ServerSettings;
   readonly logging: LoggingSettings;
   readonly authDir: string;
@@ -254,7 +253,7 @@ function toPlannedProvider({ name, kind, base, credentials, models }: ActiveProv
   };
 }
 
-interface GenerationParts extends Omit<Generation, "number" | "app" | "retire" | "running"> {
+interface GenerationParts extends Omit<Generation, "number" | "fetch" | "retire" | "running"> {
   readonly house: House;
   readonly pipelines: Readonly<Record<Surface, Pipeline>>;
   readonly providers: readonly ActiveProvider[];
@@ -279,7 +278,7 @@ function createGeneration(parts: GenerationParts): Generation {
     running -= 1;
     if (retired && running === 0) dispose();
   };
-  const app = createApp({
+  const fetch = createApp({
     dialects,
     pipelines,
     catalog: createCatalog(providers, house.clock, log),
@@ -304,7 +303,7 @@ function createGeneration(parts: GenerationParts): Generation {
   generations += 1;
   const { logging, authDir, plan, warnings, emit } = parts;
   return {
-    ...{ number: generations, app, server, logging, authDir, plan, warnings, emit },
+    ...{ number: generations, fetch, server, logging, authDir, plan, warnings, emit },
     retire() {
       if (retired) return;
       retired = true;

@@ -107,6 +107,9 @@ export interface ParsedCall {
   readonly modelEnd: number;
 }
 
+/** Stands for an object or a list; no string can be taken for it. */
+const nested = Symbol("nested");
+
 /** Reads the facts from the bytes of a body; what was inspected is what goes upstream. */
 export function parseCall(
   body: Uint8Array,
@@ -117,14 +120,10 @@ export function parseCall(
   if (!scan.ok) return { code: "bad_request", message: problemText(scan.problem, scan.offset) };
   const { facts } = scan;
   const model = facts.get("model");
-  if (model !== undefined && model.value === undefined) {
-    // To a dialect it would read "nested", which is a name that a model may have.
-    return { code: "bad_request", message: "`model` must be a string, not a list or an object." };
-  }
   const call = dialect.readCall((key) => {
     const fact = facts.get(key);
     if (fact === undefined) return undefined;
-    return fact.value === undefined ? "nested" : fact.value;
+    return fact.value === undefined ? nested : fact.value;
   }, body.byteLength);
   if (typeof call === "string") return { code: "bad_request", message: call };
   return {

@@ -99,6 +99,11 @@ export class RunningExchange implements Exchange, Stoppable {
     return this.#query.get(name);
   }
 
+  /** Monotonic milliseconds. */
+  nowMs(): number {
+    return this.#house.mono();
+  }
+
   /** Sets what happens next and by when; `interrupt` is called at most once. */
   expect(code: ErrorCode, withinMs: number, interrupt: (refusal: Refusal) => void): void {
     this.deadlineCode = code;

@@ -3,6 +3,7 @@ import {
   type BodyLimits,
   type ParsedCall,
   parseCall,
+  type ReadBody,
   readBody,
   withModel,
 } from "./call.ts";
@@ -22,21 +23,25 @@ export interface CallHouse extends ReplyHouse {
   readonly budget: BodyBudget;
   readonly router: Router;
   readonly log: Logger;
+  /** The answer to a failure of our own. */
+  fail(x: RunningExchange, error: unknown): MaybePromise<Response>;
 }
 
-/** Walks one model call down the straight way and back. */
+/** Walks one model call down the straight way and back; never rejects. */
 export async function handleCall(
   x: RunningExchange,
   house: CallHouse,
   keys: FactKeys,
 ): Promise<Response> {
-  const early = x.route.pipeline.request(x);
-  const refused = early instanceof Promise ? await early : early;
-  if (refused !== undefined) return refuse(x, refused);
-  const body = await readBody(x, house.limits, house.budget);
-  if ("code" in body) return x.isClientGone ? leave(x, undefined) : refuse(x, body);
-  x.holdOpen();
+  let body: ReadBody | undefined;
   try {
+    const early = x.route.pipeline.request(x);
+    const refused = early instanceof Promise ? await early : early;
+    if (refused !== undefined) return await refuse(x, refused);
+    const read = await readBody(x, house.limits, house.budget);
+    if ("code" in read) return x.isClientGone ? leave(x, undefined) : await refuse(x, read);
+    body = read;
+    x.holdOpen();
     const parsed = parseCall(body.bytes, x.route.dialect, keys);
     if ("code" in parsed) return await refuse(x, parsed);
     x.call = parsed.call;
@@ -46,8 +51,10 @@ export async function handleCall(
     const candidates = house.router.resolve(parsed.call.model, x.dialect);
     if ("code" in candidates) return await refuse(x, candidates);
     return await tryCandidates(x, house, parsed, candidates);
+  } catch (error) {
+    return house.fail(x, error);
   } finally {
-    body.release();
+    body?.release();
   }
 }
 

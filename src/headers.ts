@@ -68,6 +68,9 @@ function nameOf(pair: string): string {
 const passed = new Set(["retry-after", "retry-after-ms", "x-should-retry"]);
 const passedPrefixes = ["x-ratelimit-", "anthropic-ratelimit-"];
 
+/** Longest wait that is passed on, in seconds: a client must not be put to sleep for a year. */
+const longestRetryAfter = 86_400;
+
 /** Starts the response headers of an exchange from its provider's. */
 export function toClientHeaders(
   x: Exchange,
@@ -80,6 +83,7 @@ export function toClientHeaders(
       out[name] = value;
     }
   });
+  if (Number(out["retry-after"]) > longestRetryAfter) out["retry-after"] = `${longestRetryAfter}`;
   const theirs = upstream.get("request-id") ?? upstream.get("x-request-id");
   if (theirs !== null && /^[\w.:-]{1,128}$/.test(theirs)) out["x-upstream-request-id"] = theirs;
   return out;

@@ -36,13 +36,14 @@ export class Server {
   readonly #generations = new Set<Generation>();
   #current: Generation;
   #listener: Listener;
-  #reloading: Promise<Reloaded> | undefined;
+  #reloading: Promise<Reloaded>;
 
   constructor(parts: ServerParts, first: Generation) {
     this.#parts = parts;
     this.#current = first;
     this.#generations.add(first);
     this.#listener = this.#listen(first);
+    this.#reloading = Promise.resolve({ ok: true, generation: first });
   }
 
   get current(): Generation {
@@ -58,9 +59,8 @@ export class Server {
 
   /** Builds a new generation and swaps it in; a bad one leaves the old one serving. */
   reload(): Promise<Reloaded> {
-    this.#reloading ??= this.#reload().finally(() => {
-      this.#reloading = undefined;
-    });
+    // One after the other: what a running reload has read may be old already.
+    this.#reloading = this.#reloading.then(() => this.#reload());
     return this.#reloading;
   }
 
@@ -130,6 +130,6 @@ export class Server {
   }
 
   #handle(request: Request, transport: Transport): Response | Promise<Response> {
-    return this.#current.app.fetch(request, transport);
+    return this.#current.fetch(request, transport);
   }
 }

@@ -4,6 +4,12 @@ import type { RunningExchange } from "./exchange.ts";
 import { toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
 import { type ActiveProvider, type Credential, upstreamUrl } from "./providers.ts";
 
+/**
+ * A stale connection fails at once. One that breaks after more milliseconds than this may have
+ * been working on the request, and sending it again could be billed twice.
+ */
+const staleMs = 1000;
+
 /** What is sent in one attempt. */
 export interface UpstreamCall {
   readonly provider: ActiveProvider;
@@ -41,11 +47,13 @@ export async function sendUpstream(
   x.expect("upstream_timeout", provider.timeouts.firstByteMs, cancel);
   try {
     const send = prepare(x, call, abort.signal);
+    const sentAtMs = x.nowMs();
     let response: Response;
     try {
       response = await send();
     } catch (error) {
-      if (!isStaleConnection(error) || abort.signal.aborted) throw error;
+      const isLate = x.nowMs() - sentAtMs > staleMs;
+      if (isLate || !isStaleConnection(error) || abort.signal.aborted) throw error;
       // The provider had closed the kept connection before it read the request: no byte of an
       // answer came, so it is sent once more, on whatever connection is next.
       response = await send();

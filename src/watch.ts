@@ -6,13 +6,19 @@ import type { Logger } from "./contract/types.ts";
 /** Changes come in bursts (write, rename, chmod): one reload, so many ms after the first. */
 const settleMs = 200;
 
+export interface Watch {
+  /** What is there now is about to be read: only what differs from it is a change. */
+  note(): void;
+  close(): void;
+}
+
 /** Calls back when the content of the configuration or the credentials has changed. */
 export function watchFiles(
   config: string | undefined,
   authDir: string,
   log: Logger,
   changed: () => void,
-): { close(): void } {
+): Watch {
   const watchers = new Map<string, FSWatcher>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let seen = digest(config, authDir);
@@ -53,6 +59,9 @@ export function watchFiles(
   };
   attach();
   return {
+    note() {
+      seen = digest(config, authDir);
+    },
     close() {
       clearTimeout(timer);
       for (const watcher of watchers.values()) watcher.close();

@@ -141,7 +141,7 @@ describe("parseCall", () => {
     ["a model in escapes", '{"model":"\\u006d\\"x"}', { model: 'm"x' }],
     ["what is nested is not a fact", '{"x":{"model":"evil"},"model":"m"}', { model: "m" }],
     ["no model", "{}", "model is missing: name one"],
-    ["model of another type", '{"model":{"a":1}}', "`model` must be a string"],
+    ["model of another type", '{"model":{"a":1}}', "model is missing: name one"],
     ["two models", '{"model":"a","model":"b"}', "A key is given twice."],
     ["model in another case", '{"model":"a","Model":"b"}', "A key differs from a known one"],
     ["a key in escapes hides nothing", '{"model":"a","\\u006dodel":"b"}', "A key is given twice."],

@@ -3,6 +3,7 @@ import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import type { Attempt, AttemptResult, Outcome } from "../src/contract/policy.ts";
 import { handleCall } from "../src/handle.ts";
 import { defineFactKeys } from "../src/kit/json-facts.ts";
+import { refuse } from "../src/reply.ts";
 import { createRouter } from "../src/router.ts";
 import type { Pool } from "../src/runtime/runtime.ts";
 import {
@@ -67,6 +68,7 @@ function start(options: RunOptions = {}) {
       budget,
       log,
       openStream,
+      fail: (failed) => refuse(failed, { code: "internal" }),
       router: createRouter((options.providers ?? [{}]).map(activeProvider)),
     },
     keys,

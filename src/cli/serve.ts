@@ -23,8 +23,11 @@ export async function run(context: CommandContext): Promise<number> {
   greet(context, server, house, source().file);
   const stop = new Promise<number>((resolve) => {
     const reload = (cause: string): void => void reloadNow(server, log, configure, cause);
-    onSignal("SIGHUP", () => reload("SIGHUP"));
     const watcher = watchFiles(source().file, server.current.authDir, log, () => reload("file"));
+    onSignal("SIGHUP", () => {
+      watcher.note();
+      reload("SIGHUP");
+    });
     let stopping = false;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       onSignal(signal, () => {

@@ -20,7 +20,7 @@ export interface Dialect {
   readonly factKeys: readonly string[];
   /**
    * Reads a call from the facts of its body.
-   * @param fact value of a fact key: decoded scalar, undefined when absent, "nested" for an object
+   * @param fact value of a fact key: decoded scalar, undefined when absent, a symbol for an object
    *   or array
    * @param bodyBytes size of the body, for the call
    * @returns the call, or a sentence that says what is wrong and how to mend it
@@ -40,7 +40,7 @@ export interface Dialect {
   oneModel(model: ModelEntry): string;
 }
 
-export type FactValue = string | number | boolean | null | undefined | "nested";
+export type FactValue = string | number | boolean | null | undefined | symbol;
 
 /** Watches a stream go by, at any byte split; keeps at most one unfinished event. */
 export interface StreamReader {
