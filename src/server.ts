@@ -1,5 +1,6 @@
-import { assemble, type ConfigSource, type Generation } from "./assembly.ts";
+import { assemble, type ConfigSource } from "./assembly.ts";
 import type { ConfigProblem } from "./config/problems.ts";
+import type { Generation } from "./generation.ts";
 import type { House } from "./host.ts";
 import type { Listener, Runtime, Transport } from "./runtime/runtime.ts";
 

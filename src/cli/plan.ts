@@ -1,4 +1,4 @@
-import type { Plan } from "../assembly.ts";
+import type { Plan } from "../plan.ts";
 
 /** What is enforced, in order: one line for the policies, one for each provider. */
 export function planLines(plan: Plan): string[] {

@@ -1,7 +1,8 @@
-import { assemble, type PlannedPolicy } from "../assembly.ts";
+import { assemble } from "../assembly.ts";
 import { surfaces } from "../contract/types.ts";
 import { silentLogger } from "../log.ts";
 import { inLine } from "../pipeline.ts";
+import type { PlannedPolicy } from "../plan.ts";
 import { policies } from "../registry.gen.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";

@@ -1,5 +1,5 @@
-import type { Generation } from "../assembly.ts";
 import type { Logger } from "../contract/types.ts";
+import type { Generation } from "../generation.ts";
 import type { Announcement, House } from "../host.ts";
 import { createLogger } from "../log.ts";
 import { currentRuntime, exit, onSignal, onStray } from "../runtime/process.ts";

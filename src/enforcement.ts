@@ -1,0 +1,125 @@
+import type { LoadedConfig } from "./config/load.ts";
+import type { ConfigProblem } from "./config/problems.ts";
+import type { HostFacts, Policy, PolicyHost, SecurityEvent } from "./contract/policy.ts";
+import { type Surface, surfaces } from "./contract/types.ts";
+import { type House, lend } from "./host.ts";
+import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pipeline.ts";
+import { coveredBy, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
+import { type RolloutSettings, rolloutName } from "./settings.ts";
+
+type GoodConfig = LoadedConfig & { readonly ok: true };
+
+/** The policies of a configuration, built and in line. */
+export interface Enforcement {
+  readonly ok: true;
+  readonly planned: readonly PlannedPolicy[];
+  readonly pipelines: Readonly<Record<Surface, Pipeline>>;
+  emit(event: SecurityEvent): void;
+  dispose(): void;
+}
+
+/** Longest that an asynchronous gate hook may take, in milliseconds. */
+const hookDeadlineMs = 5000;
+
+/** Builds every policy that the configuration turns on; a failure disposes what was built. */
+export async function enforce(
+  policies: readonly Policy[],
+  config: GoodConfig,
+  house: House,
+  facts: HostFacts,
+): Promise<Enforcement | { ok: false; problems: readonly ConfigProblem[] }> {
+  const active: ActivePolicy[] = [];
+  const covered = new Map<string, readonly Surface[]>();
+  const planned: PlannedPolicy[] = [];
+  const problems: ConfigProblem[] = [];
+  let hear: (event: SecurityEvent) => void = () => {};
+  const emit = (event: SecurityEvent): void => hear(event);
+  for (const policy of inLine(policies)) {
+    const rollout = config.values.get(rolloutName(policy.name)) as RolloutSettings;
+    const wrong = rolloutProblem(policy, rollout);
+    if (wrong !== undefined) problems.push(config.problemAt(...wrong));
+    let mode: PlannedPolicy["mode"] = rollout.mode;
+    if (rollout.mode !== "off" && wrong === undefined) {
+      const hooks = await create(policy, config, lend(house, policy.name, facts, emit), problems);
+      if (hooks === undefined) mode = "not configured";
+      else {
+        const { name, stage, onFault } = policy;
+        active.push({ name, stage, onFault, mode: rollout.mode, hooks });
+        covered.set(name, coveredBy(policy));
+      }
+    }
+    planned.push(toPlannedPolicy(policy, mode));
+  }
+  const log = house.log.child("pipeline");
+  const shadow = new Map<string, number>();
+  const dispose = (): void => {
+    if (shadow.size > 0) log.info("shadow verdicts", Object.fromEntries(shadow));
+    for (const { name, hooks } of active) {
+      Promise.resolve(hooks.dispose?.()).catch((error: unknown) =>
+        log.error("policy failed to dispose", { policy: name, error }),
+      );
+    }
+  };
+  if (problems.length > 0) {
+    dispose();
+    return { ok: false, problems };
+  }
+  const onShadow = (policy: string, hook: string, code: string): void => {
+    const verdict = `${policy} ${hook} ${code}`;
+    shadow.set(verdict, (shadow.get(verdict) ?? 0) + 1);
+    log.debug("shadow verdict", { policy, hook, verdict: code });
+  };
+  const deps = { log, hookDeadlineMs, onShadow };
+  const compile = (surface: Surface): Pipeline =>
+    compilePipeline(
+      active.filter(({ name }) => surface === "other" || covered.get(name)?.includes(surface)),
+      deps,
+    );
+  const pipelines = Object.fromEntries(
+    [...surfaces, "other" as const].map((surface) => [surface, compile(surface)]),
+  ) as Record<Surface, Pipeline>;
+  hear = (event) => pipelines.other.event(event);
+  return { ok: true, planned, pipelines, emit, dispose };
+}
+
+async function create(
+  policy: Policy,
+  config: GoodConfig,
+  host: PolicyHost,
+  problems: ConfigProblem[],
+) {
+  try {
+    return await policy.create(config.values.get(policy.name), host);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    problems.push(
+      config.problemAt(String(Object.values(policy.config.keys)[0] ?? "policies"), reason, ""),
+    );
+    return undefined;
+  }
+}
+
+/** A policy that can't see a surface would be a hole that nobody knows of. */
+function rolloutProblem(
+  policy: Policy,
+  rollout: RolloutSettings,
+): [path: string, message: string, mend: string] | undefined {
+  const path = `policies.${policy.name}`;
+  if (policy.required && rollout.mode !== "enforce") {
+    return [
+      `${path}.mode`,
+      `\`${rollout.mode}\` would leave the house open`,
+      "remove it: this policy is always enforced",
+    ];
+  }
+  const gaps: string[] = surfaces.filter((surface) => !coveredBy(policy).includes(surface));
+  if (!policy.covers.streams) gaps.push("streamed replies");
+  if (rollout.mode !== "off" && gaps.length > 0 && !rollout.acceptUncovered) {
+    return [
+      `${path}.accept_uncovered`,
+      `policy ${policy.name} can't see ${gaps.join(", ")}`,
+      "set it to true to accept that, or turn the policy off",
+    ];
+  }
+  return undefined;
+}

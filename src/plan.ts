@@ -1,0 +1,54 @@
+import type { Policy } from "./contract/policy.ts";
+import { type Surface, surfaces } from "./contract/types.ts";
+import type { ActiveProvider } from "./providers.ts";
+
+/** What is enforced, in order. */
+export interface Plan {
+  readonly policies: readonly PlannedPolicy[];
+  readonly providers: readonly PlannedProvider[];
+}
+export interface PlannedPolicy {
+  readonly name: string;
+  readonly stage: string;
+  readonly mode: "enforce" | "shadow" | "off" | "not configured";
+  readonly onFault: string;
+  readonly surfaces: readonly string[];
+  readonly summary: string;
+}
+export interface PlannedProvider {
+  readonly name: string;
+  readonly protocol: string;
+  readonly base: string;
+  readonly dialects: readonly string[];
+  readonly credentials: number;
+  readonly models: readonly string[] | "its own list";
+}
+
+/** The surfaces that a policy can see. */
+export function coveredBy({ covers }: Policy): readonly Surface[] {
+  return covers.surfaces === "all" ? surfaces : covers.surfaces;
+}
+
+export function toPlannedPolicy(policy: Policy, mode: PlannedPolicy["mode"]): PlannedPolicy {
+  const { name, stage, onFault, summary } = policy;
+  return { name, stage, mode, onFault, surfaces: coveredBy(policy), summary };
+}
+
+const ownList = "its own list" as const;
+
+export function toPlannedProvider({
+  name,
+  kind,
+  base,
+  credentials,
+  models,
+}: ActiveProvider): PlannedProvider {
+  return {
+    name,
+    protocol: kind.protocol,
+    base: base === "" ? "in process" : base,
+    dialects: kind.dialects,
+    credentials: credentials.length,
+    models: models?.map((m) => m.name) ?? (kind.answer ? kind.readModels(undefined) : ownList),
+  };
+}
