@@ -50,6 +50,7 @@ export class RunningExchange implements Exchange, Stoppable {
   #ip: string | undefined = undefined;
   #query: URLSearchParams | undefined = undefined;
   #attempt: Attempt | undefined = undefined;
+  #provider: string | undefined = undefined;
   #clientGone: (() => void) | undefined = undefined;
   #finished = false;
 
@@ -150,6 +151,7 @@ export class RunningExchange implements Exchange, Stoppable {
 
   beginAttempt(attempt: Attempt): void {
     this.#attempt = attempt;
+    this.#provider = attempt.provider;
   }
 
   get attempt(): Attempt | undefined {
@@ -185,7 +187,7 @@ export class RunningExchange implements Exchange, Stoppable {
       status: end.status,
       code: end.code,
       policy: end.policy,
-      provider: end.provider,
+      provider: this.#provider,
       model: this.call?.model,
       usage: end.usage,
       bytes: end.bytes ?? 0,
@@ -201,7 +203,6 @@ export interface ExchangeEnd {
   readonly status: number;
   readonly code?: ErrorCode | undefined;
   readonly policy?: string | undefined;
-  readonly provider?: string | undefined;
   readonly usage?: Usage | undefined;
   readonly bytes?: number;
   readonly upstreamStatus?: number;

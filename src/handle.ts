@@ -39,7 +39,7 @@ export async function handleCall(
     const refused = early instanceof Promise ? await early : early;
     if (refused !== undefined) return await refuse(x, refused);
     const read = await readBody(x, house.limits, house.budget);
-    if ("code" in read) return x.isClientGone ? leave(x, undefined) : await refuse(x, read);
+    if ("code" in read) return x.isClientGone ? leave(x) : await refuse(x, read);
     body = read;
     x.holdOpen();
     const parsed = parseCall(body.bytes, x.route.dialect, keys);
@@ -101,7 +101,7 @@ async function explain(
   isLast: boolean,
 ): Promise<Response | Failed> {
   if (answer === undefined) {
-    return x.stopped === undefined ? leave(x, provider.name) : refuse(x, x.stopped);
+    return x.stopped === undefined ? leave(x) : refuse(x, x.stopped);
   }
   if ("failed" in answer) {
     house.log.warn("provider failed", {
@@ -114,7 +114,8 @@ async function explain(
     x.endAttempt({ kind, status: 0, usage: undefined, bytes: 0 });
     return () => refuse(x, { code: answer.failed });
   }
-  const { status } = answer.response;
+  const { response } = answer;
+  const { status } = response;
   const error = await readUpstreamError(answer, credential);
   const refusal = toRefusal(error);
   const mayTryNext = !isLast && errorClass(status) !== "final";
@@ -123,15 +124,13 @@ async function explain(
     house.log.warn("provider refused", { provider: provider.name, status, request: x.id });
   }
   const tell: Failed = () =>
-    refusal === undefined
-      ? passError(x, error, provider.name)
-      : refuse(x, refusal, { status, headers: error.headers, provider: provider.name });
+    refusal === undefined ? passError(x, error) : refuse(x, refusal, response);
   return mayTryNext ? tell : tell();
 }
 
 /** The client has left before an answer came; nobody reads what is returned. */
-function leave(x: RunningExchange, provider: string | undefined): Response {
-  x.finish({ kind: "client_abort", status: 499, provider });
+function leave(x: RunningExchange): Response {
+  x.finish({ kind: "client_abort", status: 499 });
   return new Response(null, { status: 499 });
 }
 

@@ -66,7 +66,12 @@ function nameOf(pair: string): string {
 
 /** Of the provider's answer, only what clients act on: no server names, cookies, accounts. */
 const passed = new Set(["retry-after", "retry-after-ms", "x-should-retry"]);
-const passedPrefixes = ["x-ratelimit-", "anthropic-ratelimit-"];
+
+function isPassed(name: string): boolean {
+  return (
+    name.startsWith("x-ratelimit-") || name.startsWith("anthropic-ratelimit-") || passed.has(name)
+  );
+}
 
 /** Longest wait that is passed on, in seconds: a client must not be put to sleep for a year. */
 const longestRetryAfter = 86_400;
@@ -79,9 +84,7 @@ export function toClientHeaders(
   const out: Record<string, string> = { "cache-control": "no-store", "x-request-id": x.id };
   if (upstream === undefined) return out;
   upstream.forEach((value, name) => {
-    if (passed.has(name) || passedPrefixes.some((prefix) => name.startsWith(prefix))) {
-      out[name] = value;
-    }
+    if (isPassed(name)) out[name] = value;
   });
   if (Number(out["retry-after"]) > longestRetryAfter) out["retry-after"] = `${longestRetryAfter}`;
   const theirs = upstream.get("request-id") ?? upstream.get("x-request-id");

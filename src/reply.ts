@@ -29,7 +29,7 @@ export interface ReplyHouse {
 export function refuse(
   x: RunningExchange,
   refusal: Refusal,
-  upstream?: { readonly status: number; readonly headers: Headers; readonly provider: string },
+  upstream?: Response,
 ): MaybePromise<Response> {
   const headers = toClientHeaders(x, upstream?.headers);
   headers["content-type"] = "application/json";
@@ -45,7 +45,6 @@ export function refuse(
       status: errorTable[shown.code].status,
       code: shown.code,
       policy: shown.policy,
-      provider: upstream?.provider,
       upstreamStatus: upstream?.status ?? 0,
     });
     return x.method === "HEAD" ? null : x.route.dialect.error(toProblem(x, shown));
@@ -68,74 +67,80 @@ export function passOn(
   x: RunningExchange,
   provider: ActiveProvider,
   upstream: UpstreamAnswer,
-  out: ReplyHouse,
+  house: ReplyHouse,
 ): MaybePromise<Response> {
-  const { response, cancel } = upstream;
-  const { status, headers: theirs } = response;
-  const bad = (detail: Refusal): MaybePromise<Response> => {
-    cancel();
-    return refuse(x, detail, { status, headers: theirs, provider: provider.name });
-  };
+  const { status, headers: theirs } = upstream.response;
   const type = theirs.get("content-type") ?? "application/json";
-  const isStream = type.startsWith("text/event-stream");
   const encoding = theirs.get("content-encoding");
   const headers = toClientHeaders(x, theirs);
   headers["content-type"] = type;
+  const isStream = type.startsWith("text/event-stream");
   const head: MutableHead = { status, headers, stream: isStream, code: undefined };
-  const end = (rest: Omit<ExchangeEnd, "status">): void =>
-    x.finish({ status, upstreamStatus: status, provider: provider.name, ...rest });
   // Looking at `response.body` makes a stream of it, which costs more than the whole reply.
   if (!isStream && encoding === null && isShort(theirs.get("content-length"))) {
-    return passWhole(x, response, head, end, bad);
+    return passWhole(x, upstream, head);
   }
-  const source = decoded(response, encoding);
-  if (source === undefined) return bad({ code: "upstream_bad_answer" });
+  const source = decoded(upstream.response, encoding);
+  if (source === undefined) return giveUp(x, upstream, { code: "upstream_bad_answer" });
   if (isStream) headers["x-accel-buffering"] = "no";
   const tap = isStream ? streamTap(x) : tailTap(x);
-  const limits = {
-    idleMs: provider.timeouts.idleMs,
-    totalMs: provider.timeouts.totalMs,
-    writeStallMs: out.limits.writeStallMs,
-  };
+  const { idleMs, totalMs } = provider.timeouts;
+  const limits = { idleMs, totalMs, writeStallMs: house.limits.writeStallMs };
   return send(x, head, (refusal) => {
     if (refusal !== undefined) {
-      cancel();
+      upstream.cancel();
       return x.route.dialect.error(toProblem(x, refusal));
     }
     const relay = new Relay(x, source, tap, limits, ({ bytes, refusal: why, clientGone }) => {
-      const usage = tap.usage();
-      if (clientGone || why !== undefined) cancel();
-      if (clientGone) end({ kind: "client_abort", bytes, usage });
-      else if (why !== undefined) end({ kind: endKind(why), code: why.code, bytes, usage });
-      else end({ kind: tap.failed() ? "upstream_error" : "success", bytes, usage });
+      if (clientGone || why !== undefined) upstream.cancel();
+      const ownKind = tap.failed() ? "upstream_error" : "success";
+      const kind = clientGone ? "client_abort" : why === undefined ? ownKind : endKind(why);
+      x.finish({
+        kind,
+        status,
+        code: why?.code,
+        bytes,
+        usage: tap.usage(),
+        upstreamStatus: status,
+      });
     });
-    return out.openStream(relay);
+    return house.openStream(relay);
   });
 }
 
 function passWhole(
   x: RunningExchange,
-  response: Response,
+  upstream: UpstreamAnswer,
   head: MutableHead,
-  end: (rest: Omit<ExchangeEnd, "status">) => void,
-  bad: (refusal: Refusal) => MaybePromise<Response>,
 ): Promise<Response> {
-  return response.arrayBuffer().then(
+  const { status } = head;
+  return upstream.response.arrayBuffer().then(
     (bytes) =>
       send(x, head, (refusal) => {
         if (refusal !== undefined) return x.route.dialect.error(toProblem(x, refusal));
         const usage = x.route.dialect.readUsage(new Uint8Array(bytes));
-        end({ kind: "success", bytes: bytes.byteLength, usage });
+        const { byteLength } = bytes;
+        x.finish({ kind: "success", status, bytes: byteLength, usage, upstreamStatus: status });
         return bytes;
       }),
     () => {
       if (!x.isClientGone || x.stopped !== undefined) {
-        return bad(x.stopped ?? { code: "upstream_truncated" });
+        return giveUp(x, upstream, x.stopped ?? { code: "upstream_truncated" });
       }
-      end({ kind: "client_abort" });
+      x.finish({ kind: "client_abort", status, upstreamStatus: status });
       return new Response(null, { status: 499 });
     },
   );
+}
+
+/** Ends an answer that can't be passed on. */
+function giveUp(
+  x: RunningExchange,
+  { response, cancel }: UpstreamAnswer,
+  refusal: Refusal,
+): MaybePromise<Response> {
+  cancel();
+  return refuse(x, refusal, response);
 }
 
 /** Shows the head to the response hooks, then builds the answer with what `body` returns. */

@@ -51,16 +51,12 @@ export function toRefusal(error: UpstreamError): Refusal | undefined {
 }
 
 /** Passes the provider's own error body on. */
-export function passError(
-  x: RunningExchange,
-  error: UpstreamError,
-  provider: string,
-): Response | Promise<Response> {
+export function passError(x: RunningExchange, error: UpstreamError): Response | Promise<Response> {
   const { status, body } = error;
   const headers = toClientHeaders(x, error.headers);
   headers["content-type"] = "application/json";
   return send(x, { status, headers, stream: false, code: undefined }, () => {
-    x.finish({ kind: "upstream_error", status, upstreamStatus: status, provider });
+    x.finish({ kind: "upstream_error", status, upstreamStatus: status });
     return body ?? "";
   });
 }

@@ -95,7 +95,7 @@ describe("passError", () => {
   test("its words, its status and what clients act on; nothing else", async () => {
     const x = startExchange(createStubHouse());
     const headers = new Headers({ "retry-after": "7", server: "secret", "content-type": "text/x" });
-    const response = await passError(x, { status: 429, headers, body: '{"e":1}' }, "p");
+    const response = await passError(x, { status: 429, headers, body: '{"e":1}' });
     expect(response.status).toBe(429);
     expect(await response.text()).toBe('{"e":1}');
     expect(Object.fromEntries(response.headers)).toEqual({
