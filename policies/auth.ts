@@ -29,7 +29,9 @@ const keySchema = v.pipe(
     user_id: v.optional(v.pipe(v.string(), v.nonEmpty(), v.maxLength(256))),
     key: v.optional(v.pipe(secret(), v.check(isGoodKey, "is a sample, or too easy to guess"))),
     key_sha256: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-fA-F]{64}$/, "use 64 hex digits"))),
-    expires: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+    expires: v.optional(
+      v.pipe(v.string(), v.check(isTimestamp, "must be a time like 2030-01-31T00:00:00Z")),
+    ),
     models: v.optional(names),
     providers: v.optional(names),
   }),
@@ -76,13 +78,13 @@ export const policy = definePolicy({
     schema,
     keys: { keys: "auth.api_keys", allowQueryKey: "auth.allow_query_key" },
   },
-  create(config, host) {
-    const grants = toGrants(config.keys, host);
+  create({ keys, allowQueryKey }, host) {
+    const grants = toGrants(keys, host);
     const failures = host.keep("failures", () => new FailureLedger(host.clock));
     const byPrincipal = new Map([...grants.values()].flat().map((g) => [g.principal, g]));
     const grantOf = (x: Exchange): Grant | undefined => x.principal && byPrincipal.get(x.principal);
     return {
-      request: (x) => identify(x, grants, failures, host, config.allowQueryKey),
+      request: (x) => identify(x, grants, failures, host, allowQueryKey),
       call(x: Exchange, call: Call): Verdict {
         const models = grantOf(x)?.models;
         if (models === undefined || models.has(call.model)) return "pass";
@@ -90,11 +92,24 @@ export const policy = definePolicy({
       },
       attempt(x: Exchange, attempt: Attempt): AttemptVerdict {
         const providers = grantOf(x)?.providers;
-        return providers === undefined || providers.has(attempt.provider) ? "pass" : "skip";
+        if (providers === undefined || providers.has(attempt.provider)) return "pass";
+        return {
+          skip: { deny: "not_allowed", message: "This client key may not use that provider." },
+        };
       },
     };
   },
 });
+
+/** RFC 3339 with its zone, of a day that there is: a time that can't be read would never come. */
+function isTimestamp(text: string): boolean {
+  const parts = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/.exec(
+    text,
+  );
+  if (parts === null || Number.isNaN(Date.parse(text))) return false;
+  const [, year, month, day] = parts.map(Number);
+  return new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day)).getUTCDate() === day;
+}
 
 function isGoodKey(key: Secret): boolean {
   return !isSampleKey(key.expose());
@@ -104,9 +119,20 @@ function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost):
   const grants = new Map<number, Grant[]>();
   const add = (grant: Grant): void => {
     const index = indexOf(grant.digest);
-    grants.set(index, [...(grants.get(index) ?? []), grant]);
+    const others = grants.get(index) ?? [];
+    const twin = others.find((other) => other.digest.equals(grant.digest));
+    if (twin !== undefined) {
+      const ids = `${twin.principal.keyId} and ${grant.principal.keyId}`;
+      throw new Error(`${ids} have the same key: only one of them would be enforced`);
+    }
+    grants.set(index, [...others, grant]);
   };
   for (const entry of keys) {
+    const stranger = entry.providers?.find((name) => !host.facts.providers.includes(name));
+    if (stranger !== undefined) {
+      const known = host.facts.providers.join(", ");
+      throw new Error(`${entry.id} names the provider \`${stranger}\`; there are ${known}`);
+    }
     add({
       digest: entry.key ? sha256(entry.key.expose()) : Buffer.from(entry.key_sha256 ?? "", "hex"),
       principal: { keyId: entry.id, userId: entry.user_id ?? entry.id },
@@ -118,6 +144,7 @@ function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost):
   if (keys.length > 0) return grants;
   const made = clientKeyFile(host.facts.authDir, host.facts.serving);
   if (made === undefined) return grants;
+  if (made.isOpen) host.log.warn("others may read the client key: chmod 600", { path: made.path });
   host.announce({
     title: "client key",
     path: made.path,
@@ -149,7 +176,7 @@ function identify(
   const digest = sha256(sent);
   const grant = grants.get(indexOf(digest))?.find((g) => timingSafeEqual(g.digest, digest));
   if (grant === undefined) return refuse(x, failures, host, "unknown");
-  if (grant.expiresMs <= host.clock.now()) return refuse(x, failures, host, "expired");
+  if (!(grant.expiresMs > host.clock.now())) return refuse(x, failures, host, "expired");
   return { edit: { principal: grant.principal } };
 }
 

@@ -2,6 +2,7 @@
  * On a loopback listener, refuses a foreign Host (DNS rebinding) and requests that a browser sends
  * for another web site. It can't tell a local program from a person. A fault refuses the request.
  */
+import ipaddr from "ipaddr.js";
 import * as v from "valibot";
 import { definePolicy, type Exchange, type Verdict } from "../src/contract/policy.ts";
 
@@ -15,12 +16,19 @@ export const policy = definePolicy({
   covers: { surfaces: "all", streams: true },
   config: { schema: v.strictObject({}), keys: {} },
   create(_config, host) {
-    if (!isLoopback(host.facts.listenHost)) return undefined;
+    if (!isLoopbackListener(host.facts.listenHost)) return undefined;
     const { listenPort } = host.facts;
     const usual = new Set([...loopbackHosts].map((name) => `${name}:${listenPort}`));
     return { request: (x) => guard(x, usual) };
   },
 });
+
+/** The resolver takes many spellings, such as 127.1, 2130706433 or ::ffff:127.0.0.1. */
+function isLoopbackListener(host: string): boolean {
+  const name = host.toLowerCase().replace(/^\[(.*)\]$/, "$1");
+  if (name === "localhost") return true;
+  return ipaddr.isValid(name) && ipaddr.process(name).range() === "loopback";
+}
 
 /** By the whole address: `127.evil.example` is a name that its owner may point at 127.0.0.1. */
 const loopbackAddress = /^127(?:\.\d{1,3}){3}$/;

@@ -61,6 +61,11 @@ export async function assemble(
   );
   if (!config.ok) return config;
   const server = { ...(config.values.get("server") as ServerSettings), ...source.overrides };
+  if (server.bodyBytes > server.bodyBytesInFlight) {
+    const message = "is more than server.limits.body_bytes_in_flight: such a body would never fit";
+    const problem = config.problemAt("server.limits.body_bytes", message, "raise the other one");
+    return { ok: false, problems: [problem] };
+  }
   const { dir: authDir } = config.values.get("auth-dir") as { dir: string };
   const settings = config.values.get("providers") as ProviderSettings;
   const resolved = resolveProviders(settings, config, providerKinds, runtime, (names) =>
@@ -74,7 +79,13 @@ export async function assemble(
     closePools();
     return { ok: false, problems: resolved.problems };
   }
-  const facts: HostFacts = { authDir, listenHost: server.host, listenPort: server.port, serving };
+  const facts: HostFacts = {
+    authDir,
+    serving,
+    listenHost: server.host,
+    listenPort: server.port,
+    providers: providers.map(({ name }) => name),
+  };
   const enforcement = await enforce(policies, config, house, facts);
   if (!enforcement.ok) {
     closePools();
@@ -89,6 +100,7 @@ export async function assemble(
     providers,
     logging: config.values.get("logging") as LoggingSettings,
     openStream: runtime.openStream,
+    problemAt: config.problemAt,
     plan: { policies: enforcement.planned, providers: providers.map(toPlannedProvider) },
     warnings: [...config.warnings.map((w) => `${w.path}: ${w.message}`), ...resolved.warnings],
   });

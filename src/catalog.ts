@@ -1,5 +1,6 @@
 import type { ModelEntry } from "./contract/plugin.ts";
 import type { Clock, Logger } from "./contract/types.ts";
+import { readText } from "./kit/read-text.ts";
 import type { ActiveProvider } from "./providers.ts";
 
 /** How long a provider's own list is believed, in milliseconds. */
@@ -66,7 +67,7 @@ async function fetchList(provider: ActiveProvider): Promise<readonly string[]> {
   const signal = AbortSignal.timeout(deadlineMs);
   const response = await pool.fetch(url, { method: "GET", headers, body: undefined, signal });
   if (response.status !== 200) throw new Error(`status ${response.status}`);
-  const text = await response.text();
-  if (text.length > listBytes) throw new Error("list too large");
+  const text = await readText(response, listBytes);
+  if (text === undefined) throw new Error("list too long, or in an unknown coding");
   return kind.readModels(JSON.parse(text));
 }

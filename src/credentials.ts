@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { Secret } from "./kit/secret.ts";
@@ -67,6 +67,8 @@ function readOne(path: string, id: string, warnings: string[]): Credential | und
   let content: unknown;
   try {
     content = JSON.parse(readFileSync(path, "utf8"));
+    if ((statSync(path).mode & 0o077) !== 0)
+      warnings.push(`${path}: others may read it: chmod 600`);
   } catch (error) {
     const { code } = error as { code?: string };
     warnings.push(`${path}: ${code ?? "is not JSON"}`);

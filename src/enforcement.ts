@@ -7,6 +7,12 @@ import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pip
 import { coveredBy, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
 import { type RolloutSettings, rolloutName } from "./settings.ts";
 
+/** What an error that a policy throws may say beside its message. */
+interface ConfigFault extends Error {
+  readonly configPath: string;
+  readonly mend: string;
+}
+
 type GoodConfig = LoadedConfig & { readonly ok: true };
 
 /** The policies of a configuration, built and in line. */
@@ -91,10 +97,9 @@ async function create(
   try {
     return await policy.create(config.values.get(policy.name), host);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    problems.push(
-      config.problemAt(String(Object.values(policy.config.keys)[0] ?? "policies"), reason, ""),
-    );
+    const { message, configPath, mend } = error as Partial<ConfigFault>;
+    const path = configPath ?? String(Object.values(policy.config.keys)[0] ?? "policies");
+    problems.push(config.problemAt(path, message ?? String(error), mend ?? ""));
     return undefined;
   }
 }

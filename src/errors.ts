@@ -49,7 +49,7 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorSpec>> = {
   },
   unsupported_media_type: {
     status: 415,
-    message: "Send the body as plain `application/json`, without content-encoding.",
+    message: "Send the body as it is, without content-encoding.",
   },
   overloaded: { status: 503, message: "The proxy is at its limit of work. Try again shortly." },
   policy_fault: { status: 503, message: "A security policy failed, so the request was refused." },
@@ -85,6 +85,8 @@ export interface Refusal {
   readonly retryAfterSeconds?: number;
   /** The policy that denied or failed. */
   readonly policy?: string;
+  /** Only this candidate is refused: another one may be tried. */
+  readonly tryNext?: boolean;
   /** Extra response headers, lower-case. */
   readonly headers?: Readonly<Record<string, string>>;
 }

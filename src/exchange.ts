@@ -105,11 +105,16 @@ export class RunningExchange implements Exchange, Stoppable {
     return this.#house.mono();
   }
 
-  /** Sets what happens next and by when; `interrupt` is called at most once. */
-  expect(code: ErrorCode, withinMs: number, interrupt: (refusal: Refusal) => void): void {
+  /**
+   * Sets what happens next and by when; `interrupt` is called at most once.
+   * @returns now, in monotonic milliseconds
+   */
+  expect(code: ErrorCode, withinMs: number, interrupt: (refusal: Refusal) => void): number {
+    const nowMs = this.#house.mono();
     this.deadlineCode = code;
-    this.deadlineMs = this.#house.mono() + withinMs;
+    this.deadlineMs = nowMs + withinMs;
     this.interrupt = interrupt;
+    return nowMs;
   }
 
   /** Moves the deadline of the running phase, from the coarse clock, but never past `latestMs`. */

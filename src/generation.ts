@@ -1,5 +1,6 @@
 import { type AppParts, createApp, type Fetch } from "./app.ts";
 import { createCatalog } from "./catalog.ts";
+import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
 import type { SecurityEvent } from "./contract/policy.ts";
 import type { Enforcement } from "./enforcement.ts";
@@ -20,6 +21,8 @@ export interface Generation {
   readonly plan: Plan;
   readonly warnings: readonly string[];
   emit(event: SecurityEvent): void;
+  /** A problem at a dotted path of its configuration. */
+  problemAt(path: string, message: string, mend: string): ConfigProblem;
   /** Lets no further request in; what it holds is disposed when its last exchange has ended. */
   retire(): void;
   /** Exchanges that still run. */
@@ -30,7 +33,7 @@ let generations = 0;
 
 /** What a generation is made of. */
 export interface GenerationParts
-  extends Pick<Generation, "server" | "logging" | "authDir" | "plan" | "warnings"> {
+  extends Pick<Generation, "server" | "logging" | "authDir" | "plan" | "warnings" | "problemAt"> {
   readonly house: House;
   readonly enforcement: Enforcement;
   readonly dialects: readonly Dialect[];
@@ -76,9 +79,9 @@ export function createGeneration(parts: GenerationParts): Generation {
     },
   } satisfies AppParts);
   generations += 1;
-  const { logging, authDir, plan, warnings } = parts;
+  const { logging, authDir, plan, warnings, problemAt } = parts;
   return {
-    ...{ number: generations, fetch, server, logging, authDir, plan, warnings, emit },
+    ...{ number: generations, fetch, server, logging, authDir, plan, warnings, emit, problemAt },
     retire() {
       if (retired) return;
       retired = true;

@@ -66,13 +66,19 @@ async function tryCandidates(
   candidates: readonly Candidate[],
 ): Promise<Response> {
   let last: Failed = () => refuse(x, { code: "all_skipped" });
+  let asked = false;
   for (let index = 0; index < candidates.length; index++) {
     const candidate = candidates[index] as Candidate;
     const attempt = toAttempt(index, candidate);
     const gate = x.route.pipeline.attempt(x, attempt);
     const verdict = gate instanceof Promise ? await gate : gate;
     if (verdict === "skip") continue;
+    if (verdict?.tryNext) {
+      if (!asked) last = () => refuse(x, verdict);
+      continue;
+    }
     if (verdict !== undefined) return refuse(x, verdict);
+    asked = true;
     x.beginAttempt(attempt);
     const { provider, credential, model } = candidate;
     const body = withModel(parsed, model);

@@ -10,7 +10,8 @@ const kept = new Set([
   ...["host", "content-length", "content-encoding", "accept-encoding", "http2-settings"],
   ...["authorization", "x-api-key", "x-goog-api-key", "api-key", "x-management-key"],
   ...["cookie", "cookie2", "origin", "referer", "forwarded", "via", "true-client-ip"],
-  ...["x-real-ip", "x-client-ip", "x-cluster-client-ip", "fastly-client-ip"],
+  ...["x-real-ip", "x-client-ip", "client-ip", "x-cluster-client-ip", "fastly-client-ip"],
+  ...["x-original-forwarded-for", "x-envoy-external-address", "content-type"],
 ]);
 const keptPrefixes = /^(?:x-forwarded-|x-cliproxy-|cf-|sec-|proxy-)/;
 /** First letters of `keptPrefixes`: the others need no pattern. */
@@ -27,13 +28,23 @@ export function toUpstreamHeaders(
 ): Record<string, string> {
   const out: Record<string, string> = { ...defaults };
   const named = headers.get("connection");
+  const key = sentKey(headers);
   headers.forEach((value, name) => {
-    if (!isKept(name)) out[name] = value;
+    if (!isKept(name) && (key === undefined || !value.includes(key))) out[name] = value;
   });
   if (named !== null) dropNamed(out, named);
-  out["content-type"] ??= "application/json";
+  out["content-type"] = "application/json";
   out["accept-encoding"] = "identity";
   return out;
+}
+
+/** The client's key, which must not go up in another field either. */
+function sentKey(headers: Headers): string | undefined {
+  const sent =
+    headers.get("authorization")?.slice("bearer ".length).trim() ??
+    headers.get("x-api-key") ??
+    headers.get("x-goog-api-key");
+  return sent === null || sent === undefined || sent.length < 16 ? undefined : sent;
 }
 
 /** Fields that the client's Connection header names are for this hop only. */

@@ -205,12 +205,21 @@ function judge<A>(
   if (verdict === "skip" && gate.hook === "attempt") {
     return shadowed(gate, "skip", deps) ? undefined : "skip";
   }
+  if (typeof verdict === "object" && "skip" in verdict && gate.hook === "attempt") {
+    if (!Object.hasOwn(errorTable, verdict.skip.deny)) return noVerdict(gate, deps);
+    if (shadowed(gate, "skip", deps)) return undefined;
+    return { ...toRefusal(verdict.skip, gate.policy.name), tryNext: true };
+  }
   if (typeof verdict === "object" && verdict !== null) {
     if ("deny" in verdict && Object.hasOwn(errorTable, verdict.deny)) {
       return shadowed(gate, verdict.deny, deps) ? undefined : toRefusal(verdict, gate.policy.name);
     }
     if ("edit" in verdict && edit(gate, verdict.edit, x, argument, deps)) return undefined;
   }
+  return noVerdict(gate, deps);
+}
+
+function noVerdict<A>(gate: Gate<A>, deps: PipelineDeps): Refusal | undefined {
   return fault(gate, new TypeError(`hook ${gate.hook} gave no verdict`), deps);
 }
 

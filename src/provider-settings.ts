@@ -79,6 +79,8 @@ function resolveOne(
       `set protocol to one of ${known}`,
     );
   }
+  const idle = kind.answer && idleKey(name, settings);
+  if (idle) return places.problemAt(`${at}.${idle}`, "does nothing for this protocol", "remove it");
   const address = baseOf(name, kind, settings, places);
   if ("path" in address) return address;
   const inline = settings.apiKey[name];
@@ -109,6 +111,18 @@ function resolveOne(
   };
 }
 
+/** A key that a provider in process has no use for. */
+function idleKey(name: string, settings: ProviderSettings): string | undefined {
+  const { baseUrl, apiPath, apiKey, allowInsecure } = settings;
+  const keys = {
+    base_url: baseUrl,
+    api_path: apiPath,
+    api_key: apiKey,
+    allow_insecure: allowInsecure,
+  };
+  return Object.entries(keys).find(([, given]) => given[name] !== undefined)?.[0];
+}
+
 function baseOf(
   name: string,
   kind: Provider,
@@ -123,5 +137,5 @@ function baseOf(
   }
   const insecure = settings.allowInsecure[name] ?? false;
   const made = toBase(baseUrl, kind.version, settings.apiPath[name], insecure);
-  return "wrong" in made ? places.problemAt(path, made.wrong, "") : made;
+  return "wrong" in made ? places.problemAt(path, made.wrong, "correct the address") : made;
 }

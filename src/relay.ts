@@ -14,8 +14,8 @@ export interface RelayTap {
 export interface RelayLimits {
   /** Longest silence of the provider, in milliseconds. */
   readonly idleMs: number;
-  /** Longest time for all, in milliseconds from now. */
-  readonly totalMs: number;
+  /** Monotonic milliseconds by which the whole must be there. */
+  readonly totalAtMs: number;
   /** Longest that the client may leave bytes unread, in milliseconds. */
   readonly writeStallMs: number;
 }
@@ -36,7 +36,6 @@ export class Relay implements ByteSource {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #tap: RelayTap;
   readonly #limits: RelayLimits;
-  readonly #totalAtMs: number;
   readonly #onEnd: (end: RelayEnd) => void;
   #sink: ByteSink | undefined = undefined;
   #bytes = 0;
@@ -55,17 +54,16 @@ export class Relay implements ByteSource {
     this.#onEnd = onEnd;
     this.#reader = source.getReader();
     x.expect("upstream_timeout", limits.idleMs, (refusal) => this.#stop(refusal));
-    this.#totalAtMs = x.deadlineMs - limits.idleMs + limits.totalMs;
   }
 
   async run(sink: ByteSink): Promise<void> {
     this.#sink = sink;
     // Stopped before the client could be told: it is told now.
     if (this.#x.stopped !== undefined) return this.#stop(this.#x.stopped);
-    const { idleMs, writeStallMs } = this.#limits;
+    const { idleMs, totalAtMs, writeStallMs } = this.#limits;
     try {
       for (;;) {
-        this.#x.extend("upstream_timeout", idleMs, this.#totalAtMs);
+        this.#x.extend("upstream_timeout", idleMs, totalAtMs);
         const { done, value } = await this.#reader.read();
         if (this.#ended) return;
         if (done) break;
@@ -73,7 +71,7 @@ export class Relay implements ByteSource {
         this.#bytes += value.byteLength;
         const full = sink.write(value);
         if (full === undefined) continue;
-        this.#x.extend("client_stalled", writeStallMs, this.#totalAtMs);
+        this.#x.extend("client_stalled", writeStallMs, totalAtMs);
         await full;
         if (this.#ended) return;
       }

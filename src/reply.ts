@@ -33,6 +33,7 @@ export function refuse(
 ): MaybePromise<Response> {
   const headers = toClientHeaders(x, upstream?.headers);
   headers["content-type"] = "application/json";
+  if (refusal.code === "unauthenticated") headers["www-authenticate"] = "Bearer";
   if (refusal.retryAfterSeconds !== undefined) {
     headers["retry-after"] = String(Math.max(1, Math.ceil(refusal.retryAfterSeconds)));
   }
@@ -70,22 +71,23 @@ export function passOn(
   house: ReplyHouse,
 ): MaybePromise<Response> {
   const { status, headers: theirs } = upstream.response;
+  const { idleMs } = provider.timeouts;
   const type = theirs.get("content-type") ?? "application/json";
   const encoding = theirs.get("content-encoding");
   const headers = toClientHeaders(x, theirs);
   headers["content-type"] = type;
-  const isStream = type.startsWith("text/event-stream");
+  const isStream = /^text\/event-stream/i.test(type);
   const head: MutableHead = { status, headers, stream: isStream, code: undefined };
   // Looking at `response.body` makes a stream of it, which costs more than the whole reply.
   if (!isStream && encoding === null && isShort(theirs.get("content-length"))) {
-    return passWhole(x, upstream, head);
+    return passWhole(x, upstream, head, idleMs);
   }
   const source = decoded(upstream.response, encoding);
   if (source === undefined) return giveUp(x, upstream, { code: "upstream_bad_answer" });
   if (isStream) headers["x-accel-buffering"] = "no";
   const tap = isStream ? streamTap(x) : tailTap(x);
-  const { idleMs, totalMs } = provider.timeouts;
-  const limits = { idleMs, totalMs, writeStallMs: house.limits.writeStallMs };
+  const { totalAtMs } = upstream;
+  const limits = { idleMs, totalAtMs, writeStallMs: house.limits.writeStallMs };
   return send(x, head, (refusal) => {
     if (refusal !== undefined) {
       upstream.cancel();
@@ -112,8 +114,10 @@ function passWhole(
   x: RunningExchange,
   upstream: UpstreamAnswer,
   head: MutableHead,
+  idleMs: number,
 ): Promise<Response> {
   const { status } = head;
+  x.extend("upstream_timeout", idleMs, upstream.totalAtMs);
   return upstream.response.arrayBuffer().then(
     (bytes) =>
       send(x, head, (refusal) => {

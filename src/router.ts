@@ -45,6 +45,8 @@ export function createRouter(providers: readonly ActiveProvider[]): Router {
       const prefix = `${provider.name}/`;
       if (model.startsWith(prefix)) return [toTarget(provider, model.slice(prefix.length))];
     }
+    // A provider that is named and has no such model: nobody else is meant.
+    if (providers.some(({ name }) => model.startsWith(`${name}/`))) return [];
     return open.map((provider) => toTarget(provider, model));
   };
   // Names that clients make up must not fill the memory.

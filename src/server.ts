@@ -28,7 +28,13 @@ export type Reloaded =
 export async function startServer(parts: ServerParts): Promise<Started> {
   const assembled = await assemble(parts.source(), parts.house, parts.runtime, true);
   if (!assembled.ok) return assembled;
-  return { ok: true, server: new Server(parts, assembled.generation) };
+  const { generation } = assembled;
+  try {
+    return { ok: true, server: new Server(parts, generation) };
+  } catch (error) {
+    generation.retire();
+    return { ok: false, problems: [cannotListen(generation, error)] };
+  }
 }
 
 /** The listeners, and the generation that answers behind them. */
@@ -78,7 +84,7 @@ export class Server {
     try {
       const assembled = await assemble(source(), house, runtime, true);
       if (!assembled.ok) {
-        return this.#reject(assembled.problems.map((p) => `${p.path}: ${p.message}`).join("; "));
+        return this.#reject(assembled.problems.map(toLine).join("; "));
       }
       return this.#adopt(assembled.generation);
     } catch (error) {
@@ -112,10 +118,11 @@ export class Server {
   async drain(): Promise<{ readonly cut: number }> {
     const { live } = this.#parts.house;
     this.#parts.house.draining = true;
-    const closed = this.#listener.drain().catch(() => {});
     const finished = await live.settled(this.#current.server.drainTimeout);
     const cut = finished ? 0 : live.abort(() => true, "shutting_down");
     if (cut > 0) await live.settled(lastWordsMs);
+    // Last: until then whoever comes is told 503, and `/readyz` says so to load balancers.
+    const closed = this.#listener.drain().catch(() => {});
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
     this.#listener.close();
     return { cut };
@@ -133,4 +140,22 @@ export class Server {
   #handle(request: Request, transport: Transport): Response | Promise<Response> {
     return this.#current.fetch(request, transport);
   }
+}
+
+function toLine({ file, line, column, path, message, mend }: ConfigProblem): string {
+  return `${file}:${line}:${column} ${path}: ${message}${mend === "" ? "" : ` (mend: ${mend})`}`;
+}
+
+function cannotListen({ server, problemAt }: Generation, error: unknown): ConfigProblem {
+  const { code, message } = error as { code?: string; message?: string };
+  const where = `${server.host}:${server.port}`;
+  if (code === "EADDRINUSE") {
+    return problemAt(
+      "server.port",
+      `${where} is in use`,
+      "choose another port, or end what uses it",
+    );
+  }
+  const reason = code ?? message ?? "unknown error";
+  return problemAt("server.host", `can't listen on ${where}: ${reason}`, "choose another address");
 }

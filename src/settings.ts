@@ -5,7 +5,14 @@ const text = v.pipe(v.string(), v.nonEmpty());
 const modelName = v.pipe(v.string(), v.nonEmpty(), v.maxLength(256));
 
 const server = v.strictObject({
-  host: v.optional(v.pipe(text, doc("Address to listen on.")), "127.0.0.1"),
+  host: v.optional(
+    v.pipe(
+      text,
+      v.regex(/^[a-z0-9.:%[\]_-]+$/i, "must be an address or a host name"),
+      doc("Address to listen on.", { example: "127.0.0.1" }),
+    ),
+    "127.0.0.1",
+  ),
   port: v.optional(v.pipe(port(), doc("Port to listen on.")), 8317),
   drainTimeout: v.optional(
     v.pipe(duration(), doc("How long running requests may finish after SIGTERM.")),
@@ -21,11 +28,11 @@ const server = v.strictObject({
     "128MiB",
   ),
   bodyTimeout: v.optional(
-    v.pipe(duration(), doc("How long a request body may take to arrive.")),
+    v.pipe(duration({ min: "1ms" }), doc("How long a request body may take to arrive.")),
     "30s",
   ),
   writeStall: v.optional(
-    v.pipe(duration(), doc("How long a client may leave an answer unread.")),
+    v.pipe(duration({ min: "1ms" }), doc("How long a client may leave an answer unread.")),
     "60s",
   ),
 });
@@ -110,19 +117,31 @@ const providers = v.strictObject({
   firstByte: v.optional(
     v.record(
       v.string(),
-      v.pipe(duration(), doc("How long the provider may take to begin its answer.")),
+      v.pipe(
+        duration({ min: "1ms" }),
+        doc("How long the provider may take to begin its answer.", { example: "5m" }),
+      ),
     ),
     {},
   ),
   idle: v.optional(
     v.record(
       v.string(),
-      v.pipe(duration(), doc("How long the provider may be silent in a stream.")),
+      v.pipe(
+        duration({ min: "1ms" }),
+        doc("How long the provider may be silent in its answer.", { example: "5m" }),
+      ),
     ),
     {},
   ),
   total: v.optional(
-    v.record(v.string(), v.pipe(duration(), doc("How long one answer may take in all."))),
+    v.record(
+      v.string(),
+      v.pipe(
+        duration({ min: "1ms" }),
+        doc("How long one answer may take in all.", { example: "1h" }),
+      ),
+    ),
     {},
   ),
 });

@@ -1,7 +1,7 @@
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toClientHeaders } from "./headers.ts";
-import { inflate } from "./kit/inflate.ts";
+import { readText } from "./kit/read-text.ts";
 import type { Credential } from "./providers.ts";
 import { send } from "./reply.ts";
 import type { UpstreamAnswer } from "./upstream.ts";
@@ -29,7 +29,7 @@ export async function readUpstreamError(
 ): Promise<UpstreamError> {
   const { response, cancel } = answer;
   const { status, headers } = response;
-  const text = await readText(response).catch(() => undefined);
+  const text = await readText(response, errorBytes).catch(() => undefined);
   cancel();
   const plain = text === undefined ? undefined : normalForm(text);
   if (plain === undefined) return { status, headers, body: undefined };
@@ -59,30 +59,6 @@ export function passError(x: RunningExchange, error: UpstreamError): Response | 
     x.finish({ kind: "upstream_error", status, upstreamStatus: status });
     return body ?? "";
   });
-}
-
-async function readText(response: Response): Promise<string | undefined> {
-  const encoding = response.headers.get("content-encoding");
-  const limits = { bytes: errorBytes, ratio: 200, ratioFloor: errorBytes };
-  const body =
-    response.body === null || encoding === null || encoding === "identity"
-      ? response.body
-      : (inflate(response.body, encoding, limits) ?? null);
-  if (body === null) return undefined;
-  const reader = body.getReader();
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "";
-  let size = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return text + decoder.decode();
-    size += value.byteLength;
-    if (size > errorBytes) {
-      reader.cancel().catch(() => {});
-      return undefined;
-    }
-    text += decoder.decode(value, { stream: true });
-  }
 }
 
 /** A JSON object without needless escapes, in which a secret could hide; undefined: it is none. */

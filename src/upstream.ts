@@ -29,6 +29,8 @@ export interface UpstreamAnswer {
   readonly response: Response;
   /** Ends the request upstream; safe to call at any time. */
   cancel(): void;
+  /** Monotonic milliseconds by which all of the answer must be there. */
+  readonly totalAtMs: number;
 }
 
 /**
@@ -44,16 +46,17 @@ export async function sendUpstream(
   const cancel = (): void => abort.abort();
   if (x.stopped !== undefined) return undefined;
   x.onClientGone(cancel);
-  x.expect("upstream_timeout", provider.timeouts.firstByteMs, cancel);
+  const { firstByteMs, totalMs } = provider.timeouts;
+  const sentAtMs = x.expect("upstream_timeout", Math.min(firstByteMs, totalMs), cancel);
   try {
     const send = prepare(x, call, abort.signal);
-    const sentAtMs = x.nowMs();
     let response: Response;
     try {
       response = await send();
     } catch (error) {
       const isLate = x.nowMs() - sentAtMs > staleMs;
-      if (isLate || !isStaleConnection(error) || abort.signal.aborted) throw error;
+      const mayBeStale = !isLate && isReused(provider) && isStaleConnection(error);
+      if (!mayBeStale || abort.signal.aborted) throw error;
       // The provider had closed the kept connection before it read the request: no byte of an
       // answer came, so it is sent once more, on whatever connection is next.
       response = await send();
@@ -62,7 +65,8 @@ export async function sendUpstream(
       cancel();
       return { failed: "upstream_bad_answer", detail: `redirect ${response.status}` };
     }
-    return { response, cancel };
+    answered.add(provider);
+    return { response, cancel, totalAtMs: sentAtMs + totalMs };
   } catch (error) {
     const { stopped } = x as { stopped: Refusal | undefined };
     if (stopped?.code === "upstream_timeout") {
@@ -91,6 +95,13 @@ function prepare(
   const url = upstreamUrl(provider, x.surface, model, toUpstreamQuery(x.request.url));
   const init = { method: "POST", headers, body, signal };
   return () => pool.fetch(url, init);
+}
+
+/** Providers that have answered: only they can have left a connection to use again. */
+const answered = new WeakSet<ActiveProvider>();
+
+function isReused(provider: ActiveProvider): boolean {
+  return answered.has(provider);
 }
 
 /** What a kept-alive connection that the other side has closed looks like when it is used. */

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readCredentials } from "../src/credentials.ts";
@@ -16,7 +16,7 @@ function read(files: Readonly<Record<string, unknown>>, providers: readonly stri
   dirs.push(dir);
   for (const [name, content] of Object.entries(files)) {
     const text = typeof content === "string" ? content : JSON.stringify(content);
-    writeFileSync(join(dir, name), text);
+    writeFileSync(join(dir, name), text, { mode: 0o600 });
   }
   return { dir, ...readCredentials(dir, providers) };
 }
@@ -102,6 +102,15 @@ describe("readCredentials", () => {
   test("a directory that is a file is told", () => {
     const { dir } = read({ file: "x" }, []);
     expect(readCredentials(join(dir, "file"), ["claude"]).warnings).toHaveLength(1);
+  });
+
+  test("a file that anybody may write is told, and serves", () => {
+    const { dir } = read({ "claude.json": key() }, []);
+    chmodSync(join(dir, "claude.json"), 0o666);
+    const found = readCredentials(dir, ["claude"]);
+    expect(found.byProvider.get("claude")).toHaveLength(1);
+    expect(found.warnings).toHaveLength(1);
+    expect(found.warnings[0]).toContain("claude.json");
   });
 
   test("a folder with the name of a credential is told", () => {

@@ -4,7 +4,7 @@ import type { Attempt, AttemptResult, Outcome } from "../src/contract/policy.ts"
 import { handleCall } from "../src/handle.ts";
 import { defineFactKeys } from "../src/kit/json-facts.ts";
 import { refuse } from "../src/reply.ts";
-import { createRouter } from "../src/router.ts";
+import { createRouter, type Router } from "../src/router.ts";
 import type { Pool } from "../src/runtime/runtime.ts";
 import {
   activePolicy,
@@ -32,6 +32,8 @@ interface Told {
 
 interface RunOptions extends ExchangeOptions {
   readonly providers?: readonly ProviderOptions[];
+  /** Instead of `providers`: one that several exchanges share. */
+  readonly router?: Router;
   readonly hooks?: Parameters<typeof activePolicy>[1];
   readonly house?: StubHouse;
   readonly model?: string;
@@ -69,7 +71,7 @@ function start(options: RunOptions = {}) {
       log,
       openStream,
       fail: (failed) => refuse(failed, { code: "internal" }),
-      router: createRouter((options.providers ?? [{}]).map(activeProvider)),
+      router: options.router ?? createRouter((options.providers ?? [{}]).map(activeProvider)),
     },
     keys,
   );
@@ -578,11 +580,20 @@ describe("a connection that was kept and is stale", () => {
   const staleCodes = ["ECONNRESET", "ConnectionClosed", "EPIPE"];
   test.each(staleCodes)("%s: the request is sent once more, and no third time", async (code) => {
     let sent = 0;
+    let answers = false;
     const fetch: Pool["fetch"] = () => {
       sent += 1;
+      if (answers) return json("{}")();
       return Promise.reject(Object.assign(new Error("no"), { code }));
     };
-    const run = start({ providers: [{ fetch }] });
+    const router = createRouter([activeProvider({ fetch })]);
+    expect(await settle(start({ router }))).toContain("upstream_unreachable");
+    expect(sent).toBe(1);
+    answers = true;
+    await settle(start({ router }));
+    answers = false;
+    sent = 0;
+    const run = start({ router });
     expect(await settle(run)).toContain("upstream_unreachable");
     expect(sent).toBe(2);
     expect(run.told.ended).toHaveLength(1);

@@ -32,6 +32,7 @@ describe("toUpstreamHeaders", () => {
     ...["proxy-authorization", "cookie", "cookie2", "origin", "referer", "forwarded", "via"],
     ...["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-client-ip"],
     ...["true-client-ip", "cf-connecting-ip", "cf-ray", "x-cluster-client-ip", "fastly-client-ip"],
+    ...["client-ip", "x-original-forwarded-for", "x-envoy-external-address"],
     ...["sec-fetch-site", "sec-ch-ua", "x-cliproxy-anything"],
   ];
   const cases: readonly Case[] = [
@@ -40,11 +41,7 @@ describe("toUpstreamHeaders", () => {
       ([name, value]): Case => [`passes ${name}`, { [name]: value }, { ...always, [name]: value }],
     ),
     ...stop.map((name): Case => [`stops ${name}`, { [name]: "x" }, always]),
-    [
-      "its content-type",
-      { "content-type": "text/plain" },
-      { ...always, "content-type": "text/plain" },
-    ],
+    ["not its content-type: the body was read as JSON", { "content-type": "text/plain" }, always],
     ["accept-encoding is ours", { "accept-encoding": "gzip, br" }, always],
     ["any case", { "X-API-Key": "x", COOKIE: "x", "X-Forwarded-FOR": "x" }, always],
     [
@@ -65,6 +62,26 @@ describe("toUpstreamHeaders", () => {
   ];
   test.each(cases)("%s", (_name, sent, expected) => {
     expect(toUpstreamHeaders(new Headers(sent), {})).toEqual(expected);
+  });
+
+  test("the client's key goes up under no name, and in no part of a value", () => {
+    const key = "cpk_test-7Qm2vXz9Kd4Lw8Rb1Tn6";
+    const more = {
+      "x-mine": key,
+      "x-note": `a=${key};b`,
+      "x-auth": `Bearer ${key}`,
+      "x-kept": "1",
+    };
+    const places: readonly Record<string, string>[] = [
+      { authorization: `Bearer ${key}` },
+      { authorization: `bEARER   ${key}` },
+      { "x-api-key": key },
+      { "x-goog-api-key": key },
+    ];
+    for (const place of places) {
+      const out = toUpstreamHeaders(new Headers({ ...place, ...more }), {});
+      expect(out).toEqual({ ...always, "x-kept": "1" });
+    }
   });
 
   test("defaults fill gaps, the client's own value wins", () => {

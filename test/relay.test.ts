@@ -6,7 +6,8 @@ import { sleep } from "./harness/wait.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const usual: RelayLimits = { idleMs: 1000, totalMs: 5000, writeStallMs: 300 };
+const totalMs = 5000;
+const usual: Omit<RelayLimits, "totalAtMs"> = { idleMs: 1000, writeStallMs: 300 };
 
 interface Setup {
   readonly limits?: Partial<RelayLimits>;
@@ -43,7 +44,10 @@ function setUp(setup: Setup = {}) {
       toBytes(setup.words === undefined ? `<${refusal.code}>` : setup.words(refusal)),
   };
   const ends: RelayEnd[] = [];
-  const relay = new Relay(x, body, tap, { ...usual, ...setup.limits }, (end) => ends.push(end));
+  const totalAtMs = house.clock.mono() + totalMs;
+  const relay = new Relay(x, body, tap, { ...usual, totalAtMs, ...setup.limits }, (end) =>
+    ends.push(end),
+  );
   const written: string[] = [];
   const blocked: (() => void)[] = [];
   let block = false;
@@ -210,8 +214,9 @@ describe("relay", () => {
       broken: ({ code }) => encoder.encode(code),
     };
     const ends: RelayEnd[] = [];
+    const totalAtMs = house.clock.mono() + totalMs;
     if (before) x.stop({ code: "shutting_down" });
-    const relay = new Relay(x, source, tap, usual, (end) => ends.push(end));
+    const relay = new Relay(x, source, tap, { ...usual, totalAtMs }, (end) => ends.push(end));
     if (!before) x.stop({ code: "shutting_down" });
     const written: string[] = [];
     await relay.run({

@@ -9,7 +9,7 @@ function answerOf(status: number, body: BodyInit | null, headers: Record<string,
     cancelled += 1;
   };
   return {
-    answer: { response: new Response(body, { status, headers }), cancel },
+    answer: { response: new Response(body, { status, headers }), cancel, totalAtMs: 0 },
     cancelled: () => cancelled,
   };
 }

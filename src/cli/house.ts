@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { ConfigSource } from "../assembly.ts";
-import { findConfigFile } from "../config/load.ts";
+import { ConfigFileError, findConfigFile } from "../config/load.ts";
 import { type ConfigProblem, formatProblems } from "../config/problems.ts";
 import type { Logger } from "../contract/types.ts";
 import type { House } from "../host.ts";
@@ -31,13 +31,36 @@ export function configSource({ options, env }: CommandContext): ConfigSource {
   const file = findConfigFile(text(config), env);
   return {
     file,
-    text: file === undefined ? "" : readFileSync(file, "utf8"),
+    text: file === undefined ? "" : readConfig(file),
     env,
     overrides: {
       ...(text(host) !== undefined && { host: String(host) }),
       ...(text(port) !== undefined && { port: Number(port) }),
     },
   };
+}
+
+/**
+ * The same source with what its file holds now.
+ * @throws when the file has gone or has lost all its content: both happen while it is written
+ */
+export function reread(source: ConfigSource): ConfigSource {
+  if (source.file === undefined) return source;
+  const now = readConfig(source.file);
+  if (now.trim() === "" && source.text.trim() !== "") {
+    throw new Error(`${source.file} is empty; to serve the defaults, restart without it`);
+  }
+  return { ...source, text: now };
+}
+
+function readConfig(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const message = `can't be read: ${(error as { code?: string }).code}`;
+    const place = { file, line: 1, column: 1, path: "" };
+    throw new ConfigFileError({ ...place, message, mend: "check the path and its mode" });
+  }
 }
 
 function text(value: CommandContext["options"][string]): string | undefined {

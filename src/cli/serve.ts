@@ -1,39 +1,41 @@
+import { resolve as resolvePath } from "node:path";
+import type { ConfigSource } from "../assembly.ts";
 import type { Logger } from "../contract/types.ts";
 import type { Generation } from "../generation.ts";
 import type { Announcement, House } from "../host.ts";
 import { createLogger } from "../log.ts";
 import { currentRuntime, exit, onSignal, onStray } from "../runtime/process.ts";
 import { type Server, startServer } from "../server.ts";
-import { watchFiles } from "../watch.ts";
+import { type Watch, watchFiles } from "../watch.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
-import { configSource, createHouse, refuseConfig } from "./house.ts";
+import { configSource, createHouse, refuseConfig, reread } from "./house.ts";
 import { planLines } from "./plan.ts";
 
 /** Serves until a signal ends it. */
 export async function run(context: CommandContext): Promise<number> {
   const runtime = await currentRuntime();
-  const source = () => configSource(context);
+  const first = configSource(context);
   const { log, configure } = createProcessLog(context);
   const house = createHouse(log);
   onStray((error) => log.error("stray failure", { error }));
+  let isFirst = true;
+  const source = (): ConfigSource => {
+    if (!isFirst) return reread(first);
+    isFirst = false;
+    return first;
+  };
   const started = await startServer({ house, runtime, source });
   if (!started.ok) return refuseConfig(context.io, started.problems);
   const { server } = started;
   configure(server.current);
-  greet(context, server, house, source().file);
-  const stop = new Promise<number>((resolve) => {
-    const reload = (cause: string): void => void reloadNow(server, log, configure, cause);
-    const watcher = watchFiles(source().file, server.current.authDir, log, () => reload("file"));
-    onSignal("SIGHUP", () => {
-      watcher.note();
-      reload("SIGHUP");
-    });
+  const files = followFiles(first.file, server, house, configure);
+  const stopped = new Promise<number>((resolve) => {
     let stopping = false;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       onSignal(signal, () => {
         if (stopping) exit(exitCodes.fine);
         stopping = true;
-        watcher.close();
+        files.close();
         log.info("draining", { signal, running: house.live.size });
         server.drain().then(({ cut }) => {
           log.info("stopped", { cut });
@@ -42,27 +44,45 @@ export async function run(context: CommandContext): Promise<number> {
       });
     }
   });
-  return stop;
+  // Last: whoever reads that it listens may end it at once.
+  greet(context, server, house, first.file);
+  return stopped;
 }
 
-async function reloadNow(
+/** Reloads on SIGHUP and when a file has changed; watches the folder that the last reload named. */
+function followFiles(
+  file: string | undefined,
   server: Server,
-  log: Logger,
+  house: House,
   configure: (generation: Generation) => void,
-  cause: string,
-): Promise<void> {
-  const reloaded = await server.reload();
-  if (!reloaded.ok) {
-    log.error("reload rejected: the configuration before it still serves", {
-      cause,
-      reason: reloaded.reason,
-    });
-    return;
-  }
-  const { generation } = reloaded;
-  configure(generation);
-  log.info("reloaded", { cause, generation: generation.number });
-  for (const warning of generation.warnings) log.warn(warning);
+): { close(): void } {
+  const { log } = house;
+  let watched = server.current.authDir;
+  const watch = (): Watch => watchFiles(file, watched, log, () => void reload("file"));
+  let watcher = watch();
+  const reload = async (cause: string): Promise<void> => {
+    watcher.note();
+    const reloaded = await server.reload();
+    for (const { title, path } of house.announcements.splice(0)) {
+      log.info(`${title} is in use`, { path });
+    }
+    if (!reloaded.ok) {
+      const { reason } = reloaded;
+      log.error("reload rejected: the configuration before it still serves", { cause, reason });
+      return;
+    }
+    const { generation } = reloaded;
+    configure(generation);
+    log.info("reloaded", { cause, generation: generation.number });
+    for (const warning of generation.warnings) log.warn(warning);
+    if (generation.authDir !== watched) {
+      watcher.close();
+      watched = generation.authDir;
+      watcher = watch();
+    }
+  };
+  onSignal("SIGHUP", () => void reload("SIGHUP"));
+  return { close: () => watcher.close() };
 }
 
 /** The log takes its level from the configuration, which may change while it is written to. */
@@ -127,7 +147,8 @@ function curlLines(
 ): string[] {
   let token = "YOUR_CLIENT_KEY";
   if (key !== undefined) {
-    token = key.secret !== undefined && isTerminal ? key.secret : `$(cat '${key.path}')`;
+    const path = resolvePath(key.path).replaceAll("'", `'\\''`);
+    token = key.secret !== undefined && isTerminal ? key.secret : `$(cat '${path}')`;
   }
   return [
     `curl -N ${url}${model.path} \\`,

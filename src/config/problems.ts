@@ -1,3 +1,5 @@
+import { maskText } from "../kit/redact.ts";
+
 /** One thing that is wrong with the configuration, and how to mend it. */
 export interface ConfigProblem {
   readonly file: string;
@@ -56,6 +58,7 @@ function excerptLines(
 }
 
 /** A key or a value could otherwise drive the terminal that shows it. */
+/** A secret may stand anywhere by mistake, even where a key or a protocol should. */
 function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
+  return maskText(text).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
 }

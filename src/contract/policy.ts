@@ -51,7 +51,7 @@ export interface Hooks {
   request?(x: Exchange): Verdict | Promise<Verdict>;
   /** Facts of the body; nothing has been sent yet. */
   call?(x: Exchange, call: Call): Verdict | Promise<Verdict>;
-  /** Once per upstream attempt; `"skip"` tries the next candidate. */
+  /** Once per upstream attempt. */
   attempt?(x: Exchange, attempt: Attempt): AttemptVerdict | Promise<AttemptVerdict>;
   /** Exactly once for each attempt that was admitted. */
   attemptEnd?(x: Exchange, attempt: Attempt, result: AttemptResult): void;
@@ -67,7 +67,8 @@ export interface Hooks {
 
 /** Plain data, so that it survives being bundled twice. */
 export type Verdict = "pass" | Deny | { readonly edit: Edit };
-export type AttemptVerdict = "pass" | "skip" | Deny;
+/** `skip` tries the next candidate; its refusal is told if there is none. */
+export type AttemptVerdict = "pass" | "skip" | { readonly skip: Deny } | Deny;
 
 /** A refusal: the code decides status and wording, the client's dialect its shape. */
 export interface Deny {
@@ -195,6 +196,8 @@ export interface PolicyHost {
 export interface HostFacts {
   /** Directory of credentials and generated keys. */
   readonly authDir: string;
+  /** Names of the configured providers. */
+  readonly providers: readonly string[];
   /** Host the main listener is bound to. */
   readonly listenHost: string;
   readonly listenPort: number;

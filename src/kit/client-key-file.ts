@@ -5,10 +5,12 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  statSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
-import { newClientKey } from "./client-key.ts";
+import { userInfo } from "node:os";
+import { dirname, join } from "node:path";
+import { isSampleKey, newClientKey } from "./client-key.ts";
 import { Secret } from "./secret.ts";
 
 /** The generated client key of a house that configures none. */
@@ -17,20 +19,41 @@ export interface ClientKeyFile {
   readonly key: Secret;
   /** It was made by this call. */
   readonly isNew: boolean;
+  /** Others than its owner may read it. */
+  readonly isOpen: boolean;
 }
 
 /**
  * Reads `<dir>/client.key`, or makes it (0600, in a directory of 0700).
  * @param make false: never writes, and returns undefined where there is none
- * @throws when the directory or the file can't be read or made
+ * @throws a fault of the configuration when the directory or the file can't be used
  */
 export function clientKeyFile(dir: string, make: boolean): ClientKeyFile | undefined {
   const path = join(dir, "client.key");
-  const old = read(path);
-  if (old !== undefined) return { path, key: new Secret(old), isNew: false };
-  if (!make) return undefined;
+  try {
+    const old = read(path);
+    if (old !== undefined) {
+      const isOpen = (statSync(path).mode & 0o077) !== 0;
+      return { path, key: new Secret(old), isNew: false, isOpen };
+    }
+    if (!make) return undefined;
+    const key = newClientKey();
+    write(dir, path, key);
+    return { path, key: new Secret(key), isNew: true, isOpen: false };
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === undefined) throw error;
+    const { uid } = userInfo();
+    const state = describe(dir) ?? describe(dirname(dir)) ?? "";
+    throw toFault(
+      `${path}: ${code}${state}, running as uid ${uid}`,
+      `chown -R ${uid} ${dir} && chmod 700 ${dir}`,
+    );
+  }
+}
+
+function write(dir: string, path: string, key: string): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const key = newClientKey();
   const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
   const file = openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
   try {
@@ -39,16 +62,33 @@ export function clientKeyFile(dir: string, make: boolean): ClientKeyFile | undef
   } finally {
     closeSync(file);
   }
-  return { path, key: new Secret(key), isNew: true };
 }
 
 function read(path: string): string | undefined {
+  let text: string;
   try {
-    const text = readFileSync(path, "utf8").trim();
-    if (text === "") throw new Error(`${path} is empty: delete it, and a new key is made`);
-    return text;
+    text = readFileSync(path, "utf8").trim();
   } catch (error) {
     if ((error as { code?: string }).code === "ENOENT") return undefined;
     throw error;
   }
+  if (text === "" || isSampleKey(text)) {
+    const wrong = text === "" ? "is empty" : "holds a sample, or a key too easy to guess";
+    throw toFault(`${path} ${wrong}`, "delete the file: a new key is made at the next start");
+  }
+  return text;
+}
+
+function describe(path: string): string | undefined {
+  try {
+    const { uid, gid, mode } = statSync(path);
+    return ` (${path} has owner ${uid}:${gid}, mode 0${(mode & 0o7777).toString(8)})`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** An error that names the key of the configuration and the mend. */
+function toFault(message: string, mend: string): Error {
+  return Object.assign(new Error(message), { configPath: "auth.dir", mend });
 }

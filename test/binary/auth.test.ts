@@ -44,7 +44,7 @@ beforeAll(async () => {
             key: soonKey,
             expires: new Date(Date.now() + 3_600_000).toISOString(),
           },
-          { id: "foreign", key: foreignKey, providers: ["elsewhere"] },
+          { id: "foreign", key: foreignKey, providers: ["ant"] },
         ],
       },
       providers: {
@@ -129,11 +129,22 @@ describe("a valid key", () => {
     [limitedKey, "fast-1", 403],
     [clientKey, "slow", 200],
     [clientKey, "one/fast", 200],
-    // No provider is left for it.
-    [foreignKey, "fast", 429],
+    // Only others serve it.
+    [foreignKey, "fast", 403],
+    [foreignKey, "one/fast", 403],
+    [limitedKey, "two/both", 403],
   ];
   test.concurrent.each(limits)("%s for %s is %d", async (key, model, status) => {
     expect((await chat(key, model)).status).toBe(status);
+  });
+
+  test("a model that only providers out of its reach serve is not allowed, in words", async () => {
+    const answer = await chat(foreignKey, "slow");
+    expect(answer.status).toBe(403);
+    expect(await answer.text()).toContain("not_allowed");
+    const headers = { authorization: `Bearer ${foreignKey}` };
+    const body = { model: "claude-x", max_tokens: 9, messages };
+    expect((await proxy.post("/v1/messages", body, { headers })).status).toBe(200);
   });
 
   test("a key that may use one of two providers never reaches the other", async () => {

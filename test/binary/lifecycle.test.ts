@@ -51,7 +51,11 @@ describe("SIGTERM", () => {
       const answer = await stream(proxy, "m-paced");
       proxy.signal(signal);
       await sleep(100);
-      expect(rawExchange(proxy.url, "GET", "/healthz")).rejects.toThrow();
+      expect((await fetch(`${proxy.url}/healthz`)).status).toBe(200);
+      expect((await fetch(`${proxy.url}/readyz`)).status).toBe(503);
+      const refused = await proxy.post(paths[0], { model: "m-late", messages });
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get("retry-after")).toBe("1");
       expect(await answer.text()).toEndWith("data: [DONE]\n\n");
       expect(await within("exit", proxy.exited, 2000)).toBe(0);
     },

@@ -126,6 +126,30 @@ describe("headers up", () => {
     );
   });
 
+  test("no other spelling of the address, and the key under no name", async () => {
+    const headers = {
+      "client-ip": "198.51.100.7",
+      "x-original-forwarded-for": "198.51.100.7",
+      "x-envoy-external-address": "198.51.100.7",
+      "x-my-own-key": clientKey,
+      "x-note": `token=${clientKey}; more`,
+      "x-auth-token": `Bearer ${clientKey}`,
+      "x-kept": "kept-7",
+    };
+    for (const key of ["authorization", "x-api-key", "x-goog-api-key"]) {
+      const sent = { ...headers, authorization: "", [key]: clientKey };
+      if (key === "authorization") sent.authorization = `Bearer ${clientKey}`;
+      const list = Object.entries(sent).filter(([, value]) => value !== "");
+      const body = JSON.stringify({ model: `m-key-${key}`, messages });
+      const reply = await rawExchange(proxy.url, "POST", "/v1/chat/completions", list, body);
+      expect(reply).toStartWith("HTTP/1.1 200");
+      const [seen] = upstream.for(`m-key-${key}`);
+      expect(seen?.header("x-kept")).toBe("kept-7");
+      const all = JSON.stringify(seen?.headers);
+      for (const secret of [clientKey, "198.51.100.7"]) expect(all).not.toContain(secret);
+    }
+  });
+
   test("the Anthropic version is added where the client sends none", async () => {
     await proxy.post("/v1/messages", { model: "m-version", max_tokens: 1, messages });
     const [seen] = upstream.for("m-version");

@@ -121,6 +121,15 @@ describe("names", () => {
     expect(seen?.header("x-api-key")).toBeUndefined();
   });
 
+  test("a name that its own provider doesn't list goes to nobody else", async () => {
+    const answer = await chat("named/unlisted");
+    expect(answer.status).toBe(404);
+    expect(await answer.text()).toContain("model_not_found");
+    for (const model of ["named/unlisted", "unlisted"]) {
+      expect(upstream.for(model)).toHaveLength(0);
+    }
+  });
+
   test("only the name changes in the body", async () => {
     const body = `{"messages":[{"role":"user","content":"alias"}], "model" : "alias","n":1e0}`;
     await (await proxy.post("/v1/chat/completions", body)).text();
@@ -314,6 +323,22 @@ describe("a stale connection", () => {
     expect((await chat("m-drops")).status).toBe(502);
     expect(upstream.for("m-drops")).toHaveLength(2);
   });
+
+  test.each(ways)(
+    "a first connection closed by %s after the request: never sent twice",
+    async (how) => {
+      const own = await startUpstream();
+      own.on("m-first", dropAtOnce(how));
+      const mine = await startProxy({
+        config: { providers: { oai: { protocol: "openai", base_url: own.url, api_key: "k" } } },
+      });
+      const answer = await mine.post("/v1/chat/completions", { model: "m-first", messages });
+      expect(answer.status).toBe(502);
+      expect(await answer.text()).toContain("upstream_unreachable");
+      expect(own.for("m-first")).toHaveLength(1);
+      expect(await mine.stop()).toBe(0);
+    },
+  );
 
   // The runtime gives one error for a stale connection and for one that broke in the head.
   test("a connection that breaks in the head is tried once more, and no third time", async () => {

@@ -19,6 +19,7 @@ import {
   hangMidStream,
   resetMidStream,
   truncated,
+  truncatedAs,
   truncatedInLine,
 } from "../harness/scripts.ts";
 import { sleep, until } from "../harness/wait.ts";
@@ -60,6 +61,8 @@ function rssOf(pid: number): number {
 describe("a stream that the provider breaks is told in the dialect, and never looks complete:", () => {
   const breaks = [
     ["ends without its terminal event", truncated],
+    ["ends so, its type in capitals", truncatedAs("Text/Event-Stream")],
+    ["ends so, its type with a space", truncatedAs("TEXT/event-stream ; charset=UTF-8")],
     ["ends in a line", truncatedInLine],
     ["is reset", resetMidStream],
     ["ends without its last chunk", endMidStream],

@@ -132,11 +132,16 @@ export const pingsAndComments: Script = async (wire, request) => {
 };
 
 /** A clean end of the body without the terminal event. */
-export const truncated: Script = async (wire, request) => {
-  await wire.stream();
-  for (const event of begun(request, 3)) await wire.chunk(event);
-  await wire.endChunks();
-};
+export const truncated: Script = truncatedAs("text/event-stream; charset=utf-8");
+
+/** The same under another spelling of its media type. */
+export function truncatedAs(type: string): Script {
+  return async (wire, request) => {
+    await wire.stream({ "content-type": type });
+    for (const event of begun(request, 3)) await wire.chunk(event);
+    await wire.endChunks();
+  };
+}
 
 /** A clean end in the middle of a line. */
 export const truncatedInLine: Script = async (wire, request) => {

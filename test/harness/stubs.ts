@@ -221,6 +221,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       authDir: "/nonexistent",
       listenHost: "127.0.0.1",
       listenPort: 8317,
+      providers: ["a", "b", "one", "two"],
       serving: false,
       ...facts,
     },

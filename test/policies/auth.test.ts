@@ -133,11 +133,42 @@ describe("the configuration", () => {
     ["id with a space", [{ id: "a b", key }]],
     ["digest of another length", [{ id: "a", key_sha256: "abc" }]],
     ["expires is no time", [{ ...good, expires: "tomorrow" }]],
+    ["expires is empty", [{ ...good, expires: "" }]],
     ["unknown key", [{ ...good, role: "admin" }]],
     ["models is no list", [{ ...good, models: "fast" }]],
   ];
   test.each(bad)("refused: %s", (_name, entries) => {
     expect(v.safeParse(policy.config.schema, { keys: entries }).success).toBe(false);
+  });
+
+  // By the schema, or by the key: a date that can't be read never means for ever.
+  const unreadable = [
+    "2020-01-01T00:00:00+05",
+    "2020-02-31T00:00:00Z",
+    "2026-02-31T00:00:00Z",
+    "2099-02-30T00:00:00Z",
+    "2099-13-01T00:00:00Z",
+    "2099-00-01T00:00:00Z",
+    "2099-01-01T24:30:00Z",
+  ];
+  test.each(unreadable)("expires %p lets nobody in", async (expires) => {
+    const entries = { keys: [{ ...good, expires }] };
+    if (!v.safeParse(policy.config.schema, entries).success) return;
+    const said = await hooksFor(entries).then(
+      (hooks) => answer(hooks, { headers: { "x-api-key": key } }),
+      () => "refused",
+    );
+    expect(said).not.toBe("a");
+  });
+
+  const readable = [
+    "2026-01-01T00:00:00.001Z",
+    "2026-01-01T02:00:01+02:00",
+    "2028-02-29T00:00:00Z",
+  ];
+  test.each(readable)("expires %p is to come", async (expires) => {
+    const hooks = await hooksFor({ keys: [{ ...good, expires }] });
+    expect(answer(hooks, { headers: { "x-api-key": key } })).toBe("a");
   });
 
   test("what goes wrong never shows the key", () => {
@@ -165,7 +196,7 @@ describe("limits of a key", () => {
     ["constructor", false],
   ];
   test.each(models)("model %p: %p", async (model, ok) => {
-    const hooks = await hooksFor({ keys: limited });
+    const hooks = await hooksFor({ keys: limited }, createStubHost({ providers: ["one", "two"] }));
     const x = exchangeOf({ headers: { "x-api-key": key } });
     const verdict = hooks.request?.(x) as { edit: { principal: Principal } };
     x.principal = verdict.edit.principal;
@@ -176,15 +207,15 @@ describe("limits of a key", () => {
 
   const providers = [
     ["one", "pass"],
-    ["two", "skip"],
+    ["two", expect.objectContaining({ skip: expect.objectContaining({ deny: "not_allowed" }) })],
   ] as const;
   test.each(providers)("provider %s: %s", async (provider, expected) => {
-    const hooks = await hooksFor({ keys: limited });
+    const hooks = await hooksFor({ keys: limited }, createStubHost({ providers: ["one", "two"] }));
     const x = exchangeOf({ headers: { "x-api-key": key } });
     const verdict = hooks.request?.(x) as { edit: { principal: Principal } };
     x.principal = verdict.edit.principal;
     const attempt = { index: 0, provider, credentialId: "c", model: "m" };
-    expect(hooks.attempt?.(x, attempt)).toBe(expected);
+    expect(hooks.attempt?.(x, attempt)).toEqual(expected);
   });
 });
 
@@ -263,6 +294,19 @@ describe("the generated key", () => {
     const authDir = join(makeDir(), "auths");
     await hooksFor({ keys }, createStubHost({ authDir, serving: true }));
     expect(() => statSync(authDir)).toThrow();
+  });
+
+  test("a file that anybody could guess is an error, not a key, and is not shown", async () => {
+    for (const text of ["test", "aaaaaaaaaaaaaaaaaaaaaaaa", "your-api-key-goes-here"]) {
+      const authDir = makeDir();
+      writeFileSync(join(authDir, "client.key"), `${text}\n`, { mode: 0o600 });
+      const said = await hooksFor({}, createStubHost({ authDir, serving: true })).then(
+        () => "a key",
+        (error: Error) => error.message,
+      );
+      expect(said).toContain("client.key");
+      if (text !== "test") expect(said).not.toContain(text);
+    }
   });
 
   test("an empty file is an error, not a key", async () => {
