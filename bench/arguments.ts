@@ -21,7 +21,7 @@ const allScenarios = [...Object.keys(scenarios), vanishScenario, startScenario];
 
 export const help = `usage: npm run bench -- [options]
 
-  --table              measure what issue 2 promises, print it with verdicts; exit code 1 when a
+  --table              measure what is promised, print it with verdicts; exit code 1 when a
                        ceiling is crossed or a row could not be measured
   --targets A,B        ${allTargets.join(", ")} (default: all)
   --scenarios A,B      ${allScenarios.join(" ")}

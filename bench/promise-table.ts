@@ -1,4 +1,4 @@
-/** The table of issue 2 with what this run measured. */
+/** The table of the promise with what this run measured. */
 import { median, rangeOf, show } from "./numbers.ts";
 import { figureOf, judge, type Promised, promises } from "./promises.ts";
 import { baseTarget, type Results } from "./results.ts";
@@ -30,7 +30,7 @@ export function promiseTable(targets: readonly string[], results: Results): Prom
   const noise = median(results.rows.filter((r) => r.target === subject).map((r) => r.strangers));
   return {
     text: [
-      markdown(`what issue 2 promises (× is the ratio to ${baseTarget})`, head, lines),
+      markdown(`what is promised (× is the ratio to ${baseTarget})`, head, lines),
       "",
       `Strangers took ${show(noise * 100)} % of the proxies' core (median); above 10 %, trust`,
       "only the ratios of CPU.",

@@ -1,4 +1,4 @@
-/** What issue 2 promises of the proxy's speed: a target for each figure, and a ceiling. */
+/** What the proxy promises of the proxy's speed: a target for each figure, and a ceiling. */
 import { badReplies } from "./load.ts";
 import { cpuUs, type Row } from "./measure.ts";
 import { median } from "./numbers.ts";

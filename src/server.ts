@@ -86,7 +86,13 @@ export class Server {
       if (!assembled.ok) {
         return this.#reject(assembled.problems.map(toLine).join("; "));
       }
-      return this.#adopt(assembled.generation);
+      const next = assembled.generation;
+      try {
+        return this.#adopt(next);
+      } catch (error) {
+        next.retire();
+        return this.#reject(toLine(cannotListen(next, error)));
+      }
     } catch (error) {
       return this.#reject(error instanceof Error ? error.message : String(error));
     }
