@@ -53,6 +53,15 @@ export function reread(source: ConfigSource): ConfigSource {
   return { ...source, text: now };
 }
 
+/** Whether the file of a source holds something else by now. */
+export function hasChanged(source: ConfigSource): boolean {
+  try {
+    return reread(source).text !== source.text;
+  } catch {
+    return true;
+  }
+}
+
 function readConfig(file: string): string {
   try {
     return readFileSync(file, "utf8");

@@ -8,7 +8,7 @@ import { currentRuntime, exit, onSignal, onStray } from "../runtime/process.ts";
 import { type Server, startServer } from "../server.ts";
 import { type Watch, watchFiles } from "../watch.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
-import { configSource, createHouse, refuseConfig, reread } from "./house.ts";
+import { configSource, createHouse, hasChanged, refuseConfig, reread } from "./house.ts";
 import { planLines } from "./plan.ts";
 
 /** Serves until a signal ends it. */
@@ -29,6 +29,8 @@ export async function run(context: CommandContext): Promise<number> {
   const { server } = started;
   configure(server.current);
   const files = followFiles(first.file, server, house, configure);
+  // What was written between reading and watching would otherwise never be noticed.
+  if (hasChanged(first)) void files.reload("file");
   const stopped = new Promise<number>((resolve) => {
     let stopping = false;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -55,7 +57,7 @@ function followFiles(
   server: Server,
   house: House,
   configure: (generation: Generation) => void,
-): { close(): void } {
+): { reload(cause: string): Promise<void>; close(): void } {
   const { log } = house;
   let watched = server.current.authDir;
   const watch = (): Watch => watchFiles(file, watched, log, () => void reload("file"));
@@ -82,7 +84,7 @@ function followFiles(
     }
   };
   onSignal("SIGHUP", () => void reload("SIGHUP"));
-  return { close: () => watcher.close() };
+  return { reload, close: () => watcher.close() };
 }
 
 /** The log takes its level from the configuration, which may change while it is written to. */

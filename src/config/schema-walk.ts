@@ -70,22 +70,12 @@ export function wantsMapOnly(schemas: readonly WalkedSchema[]): boolean {
   return all.some(isMap) && !all.some(({ type }) => lists.has(type) || type === "any");
 }
 
-/** Whether a list is among what the schemas allow. */
-export function takesList(schemas: readonly WalkedSchema[]): boolean {
-  return alternatives(schemas).some(({ type }) => lists.has(type));
-}
-
 export function isMap({ entries, type }: WalkedSchema): boolean {
   return entries !== undefined || type === "record";
 }
 
 export function isSecret(schemas: readonly WalkedSchema[]): boolean {
   return [...schemas, ...alternatives(schemas)].some((s) => factsOf(s).secret === true);
-}
-
-/** Whether the first schemas allow their value to be absent. */
-export function isOptional({ type }: WalkedSchema): boolean {
-  return type === "optional" || type === "nullish" || type === "exact_optional";
 }
 
 /** What a schema says about itself, the outermost word first. */

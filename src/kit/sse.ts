@@ -139,8 +139,13 @@ function toValue(line: string): string {
   return line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
 }
 
+/** Takes any Uint8Array; a Buffer over `bytes.buffer` would make two more objects for each chunk. */
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, from: number, to: number): string;
+};
+
 function latin1(bytes: Uint8Array, from: number, to: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
+  return latin1Slice.call(bytes, from, to);
 }
 
 // An event ends where a line break follows a line break, be they LF, CR or CRLF: two break bytes

@@ -34,10 +34,6 @@ export function onStray(handler: (error: unknown) => void): void {
   process.on("uncaughtException", handler);
 }
 
-export function setExitCode(code: number): void {
-  process.exitCode = code;
-}
-
 export function exit(code: number): never {
   process.exit(code);
 }
