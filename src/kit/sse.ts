@@ -139,7 +139,7 @@ function toValue(line: string): string {
   return line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
 }
 
-/** Takes any Uint8Array; a Buffer over `bytes.buffer` would make two more objects for each chunk. */
+/** Takes any Uint8Array; a Buffer over `bytes.buffer` would be two more objects for each chunk. */
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, from: number, to: number): string;
 };
