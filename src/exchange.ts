@@ -106,11 +106,11 @@ export class RunningExchange implements Exchange, Stoppable {
   }
 
   /**
-   * Sets what happens next and by when; `interrupt` is called at most once.
+   * Sets what happens next and by when, from the coarse clock; `interrupt` is called at most once.
    * @returns now, in monotonic milliseconds
    */
   expect(code: ErrorCode, withinMs: number, interrupt: (refusal: Refusal) => void): number {
-    const nowMs = this.#house.mono();
+    const nowMs = this.#house.live.coarseMs;
     this.deadlineCode = code;
     this.deadlineMs = nowMs + withinMs;
     this.interrupt = interrupt;

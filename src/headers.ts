@@ -30,7 +30,9 @@ export function toUpstreamHeaders(
   const named = headers.get("connection");
   const key = sentKey(headers);
   headers.forEach((value, name) => {
-    if (!isKept(name) && (key === undefined || !value.includes(key))) out[name] = value;
+    if (isKept(name)) return;
+    if (key !== undefined && value.length >= key.length && value.includes(key)) return;
+    out[name] = value;
   });
   if (named !== null) dropNamed(out, named);
   out["content-type"] = "application/json";
