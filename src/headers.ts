@@ -28,10 +28,14 @@ export function toUpstreamHeaders(
 ): Record<string, string> {
   const out: Record<string, string> = { ...defaults };
   const named = headers.get("connection");
-  const key = sentKey(headers);
+  let key: string | undefined | null = null;
   headers.forEach((value, name) => {
     if (isKept(name)) return;
-    if (key !== undefined && value.length >= key.length && value.includes(key)) return;
+    // Short values hold no key, and then none needs to be looked up.
+    if (value.length >= shortestKey) {
+      if (key === null) key = sentKey(headers);
+      if (key !== undefined && value.includes(key)) return;
+    }
     out[name] = value;
   });
   if (named !== null) dropNamed(out, named);
@@ -40,13 +44,16 @@ export function toUpstreamHeaders(
   return out;
 }
 
+/** Fewer characters are no client key (`isSampleKey` refuses them). */
+const shortestKey = 16;
+
 /** The client's key, which must not go up in another field either. */
 function sentKey(headers: Headers): string | undefined {
   const sent =
     headers.get("authorization")?.slice("bearer ".length).trim() ??
     headers.get("x-api-key") ??
     headers.get("x-goog-api-key");
-  return sent === null || sent === undefined || sent.length < 16 ? undefined : sent;
+  return sent === null || sent === undefined || sent.length < shortestKey ? undefined : sent;
 }
 
 /** Fields that the client's Connection header names are for this hop only. */

@@ -14,7 +14,7 @@ const maxCutBytes = 16 * 1024;
  */
 export function readLastMember(json: Uint8Array, key: string): unknown {
   const bytes = Buffer.from(json.buffer, json.byteOffset, json.byteLength);
-  const quoted = Buffer.from(JSON.stringify(key));
+  const quoted = quotedKey(key);
   let at = bytes.lastIndexOf(quoted);
   for (let tries = 0; at >= 0 && tries < maxTries && bytes.length - at <= maxCutBytes; tries++) {
     // The rest after a top-level key closes exactly one object; after a deeper one it closes more
@@ -27,6 +27,17 @@ export function readLastMember(json: Uint8Array, key: string): unknown {
   if (at < 0) return undefined;
   const whole = parse(bytes.toString("utf8"));
   return isObject(whole) && Object.hasOwn(whole, key) ? whole[key] : undefined;
+}
+
+/** Keys as they stand in JSON; there are as many as dialects have words for usage. */
+const quotedKeys = new Map<string, Buffer>();
+
+function quotedKey(key: string): Buffer {
+  const known = quotedKeys.get(key);
+  if (known !== undefined) return known;
+  const quoted = Buffer.from(JSON.stringify(key));
+  quotedKeys.set(key, quoted);
+  return quoted;
 }
 
 /** Parses JSON; undefined when it is none. */
