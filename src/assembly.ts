@@ -6,7 +6,7 @@ import { readCredentials } from "./credentials.ts";
 import { enforce } from "./enforcement.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import type { House } from "./host.ts";
-import { toPlannedProvider } from "./plan.ts";
+import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
 import { dialects, policies, providers as providerKinds } from "./registry.gen.ts";
 import type { Runtime } from "./runtime/runtime.ts";
@@ -28,7 +28,7 @@ export const claimants: readonly Claimant[] = [
   providerClaims,
   loggingClaims,
   ...policies.map(({ name, config }) => ({ name, keys: config.keys, schema: config.schema })),
-  ...policies.map(({ name }) => rolloutClaims(name)),
+  ...policies.map((policy) => rolloutClaims(policy.name, gapsOf(policy).length > 0)),
 ];
 
 /** Where the configuration comes from; without a file the safe defaults stand. */

@@ -4,7 +4,7 @@ import type { HostFacts, Policy, PolicyHost, SecurityEvent } from "./contract/po
 import { type Surface, surfaces } from "./contract/types.ts";
 import { type House, lend } from "./host.ts";
 import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pipeline.ts";
-import { coveredBy, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
+import { coveredBy, gapsOf, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
 import { type RolloutSettings, rolloutName } from "./settings.ts";
 
 /** What an error that a policy throws may say beside its message. */
@@ -117,8 +117,7 @@ function rolloutProblem(
       "remove it: this policy is always enforced",
     ];
   }
-  const gaps: string[] = surfaces.filter((surface) => !coveredBy(policy).includes(surface));
-  if (!policy.covers.streams) gaps.push("streamed replies");
+  const gaps = gapsOf(policy);
   if (rollout.mode !== "off" && gaps.length > 0 && !rollout.acceptUncovered) {
     return [
       `${path}.accept_uncovered`,

@@ -29,6 +29,14 @@ export function coveredBy({ covers }: Policy): readonly Surface[] {
   return covers.surfaces === "all" ? surfaces : covers.surfaces;
 }
 
+/** What a policy can't see, in words; empty for most. */
+export function gapsOf(policy: Policy): readonly string[] {
+  const covered = coveredBy(policy);
+  const gaps: string[] = surfaces.filter((surface) => !covered.includes(surface));
+  if (!policy.covers.streams) gaps.push("streamed replies");
+  return gaps;
+}
+
 export function toPlannedPolicy(policy: Policy, mode: PlannedPolicy["mode"]): PlannedPolicy {
   const { name, stage, onFault, summary } = policy;
   return { name, stage, mode, onFault, surfaces: coveredBy(policy), summary };

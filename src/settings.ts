@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import type { Claimant } from "./config/claims.ts";
 import { bytes, doc, duration, port, secret } from "./kit/schema.ts";
 
 const text = v.pipe(v.string(), v.nonEmpty());
@@ -204,23 +205,27 @@ const rollout = v.strictObject({
     ),
     "enforce",
   ),
+});
+const rolloutWithGaps = v.strictObject({
+  ...rollout.entries,
   acceptUncovered: v.optional(
-    v.pipe(v.boolean(), doc("Start although the policy can't see every surface.")),
+    v.pipe(v.boolean(), doc("Start although the policy can't see everything.")),
     false,
   ),
 });
-export type RolloutSettings = v.InferOutput<typeof rollout>;
+export type RolloutSettings = v.InferOutput<typeof rollout> &
+  Partial<v.InferOutput<typeof rolloutWithGaps>>;
 
-/** How one policy is rolled out. */
-export function rolloutClaims(policy: string) {
-  return {
-    name: rolloutName(policy),
-    schema: rollout,
-    keys: {
-      mode: `policies.${policy}.mode`,
-      acceptUncovered: `policies.${policy}.accept_uncovered`,
-    },
-  };
+/**
+ * How one policy is rolled out.
+ * @param hasGaps only then is there something to accept: else the key would do nothing
+ */
+export function rolloutClaims(policy: string, hasGaps: boolean): Claimant {
+  const name = rolloutName(policy);
+  const mode = `policies.${policy}.mode`;
+  if (!hasGaps) return { name, schema: rollout, keys: { mode } };
+  const acceptUncovered = `policies.${policy}.accept_uncovered`;
+  return { name, schema: rolloutWithGaps, keys: { mode, acceptUncovered } };
 }
 
 /** Under which name the rollout settings of a policy are found. */

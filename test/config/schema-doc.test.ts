@@ -23,7 +23,13 @@ function variablesOf(text: string): Record<string, string> {
   return Object.fromEntries([...text.matchAll(/\$\{(\w+)/g)].map(([, name]) => [name, "abcd-1"]));
 }
 
-const real = [serverClaims, authDirClaims, providerClaims, loggingClaims, rolloutClaims("auth")];
+const real = [
+  serverClaims,
+  authDirClaims,
+  providerClaims,
+  loggingClaims,
+  rolloutClaims("auth", true),
+];
 
 describe("toExampleYaml", () => {
   test.each<[string, readonly Claimant[]]>([
