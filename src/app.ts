@@ -25,8 +25,7 @@ export interface AppParts extends Omit<CallHouse, "fail"> {
 
 type Env = { Bindings: Transport };
 type Answer = Response | Promise<Response>;
-/** `model` is what a model route names. */
-type Walk = (x: RunningExchange, model: string | undefined) => Answer;
+type Walk = (x: RunningExchange) => Answer;
 
 /** Answers one request of one generation. */
 export type Fetch = (request: Request, transport: Transport) => Answer;
@@ -47,8 +46,10 @@ export function createApp(parts: AppParts): Fetch {
     app.all(path, (c) => {
       const request = c.req.raw;
       const stop = stopFor(byMethod, request);
-      if (stop === undefined) return runOther(parts, request, c.req.path, c.env, refusal);
-      return run(parts, request, c.req.path, stop, c.env, c.req.param("model"));
+      if (stop === undefined) {
+        return runOther(parts, request, c.req.path, c.env, wantsUpgrade(request) ?? refusal);
+      }
+      return run(parts, request, c.req.path, stop, c.env, c.req.param("target"));
     });
   }
   app.notFound((c) => runOther(parts, c.req.raw, c.req.path, c.env, notFound));
@@ -57,6 +58,8 @@ export function createApp(parts: AppParts): Fetch {
     const stop = stopFor(literal.get(path), request);
     if (stop !== undefined) return run(parts, request, path, stop, transport, undefined);
     if (healthPaths.has(path) && isRead(request.method)) return parts.health(path);
+    // Claude Code asks first whether anything is there, without a key.
+    if (path === "/" && request.method === "HEAD") return parts.health(path);
     // Without a Host (HTTP/1.0) the URL has no origin, and Hono would misread its path.
     if (request.url.startsWith("/")) return runOther(parts, request, path, transport, notFound);
     return app.fetch(request, transport);
@@ -107,15 +110,15 @@ function recognises(dialect: Dialect, request: Request): boolean {
 }
 
 function walkOf(surface: Surface, dialect: Dialect, parts: AppParts): Walk {
-  if (surface === "models") return guarded(parts, (x, model) => listModels(x, model, parts));
+  if (surface === "models") return guarded(parts, (x) => listModels(x, parts));
   const keys: FactKeys = defineFactKeys(dialect.factKeys);
   const house: CallHouse = { ...parts, fail: (x, error) => fail(parts, x, error) };
   return (x) => handleCall(x, house, keys);
 }
 
 /** A walk whose failure is answered too; a model call guards itself, a promise cheaper. */
-function guarded(parts: AppParts, walk: (...a: Parameters<Walk>) => Promise<Response>): Walk {
-  return (x, model) => walk(x, model).catch((error: unknown) => fail(parts, x, error));
+function guarded(parts: AppParts, walk: (x: RunningExchange) => Promise<Response>): Walk {
+  return (x) => walk(x).catch((error: unknown) => fail(parts, x, error));
 }
 
 /** Takes a request in, and lets nothing out of the house but an answer. */
@@ -125,14 +128,14 @@ function run(
   path: string,
   stop: Stop,
   transport: Transport,
-  model: string | undefined,
+  target: string | undefined,
 ): Answer {
   const open = parts.enter();
-  const x = new RunningExchange(request, path, stop.route, parts.house, transport);
+  const x = new RunningExchange(request, path, stop.route, parts.house, transport, target);
   try {
     if (!open) return refuse(x, shuttingDown);
     if (parts.house.live.size > parts.concurrentRequests) return refuse(x, overloaded);
-    return stop.walk(x, model);
+    return stop.walk(x);
   } catch (error) {
     return fail(parts, x, error);
   }
@@ -145,6 +148,11 @@ function isRead(method: string): boolean {
 }
 
 const notFound: Refusal = { code: "not_found" };
+// RFC 9110, 15.5.22: the answer names the protocol to use.
+const upgradeRequired: Refusal = {
+  code: "upgrade_required",
+  headers: { upgrade: "HTTP/1.1", connection: "upgrade" },
+};
 const shuttingDown: Refusal = {
   code: "shutting_down",
   retryAfterSeconds: 1,
@@ -165,11 +173,7 @@ function runOther(
   transport: Transport,
   refusal: Refusal,
 ): Answer {
-  const { dialects } = parts;
-  const dialect =
-    dialects.find((d) => d.routes.some((r) => path.startsWith(r.path) && r.surface !== "models")) ??
-    dialects.find((d) => recognises(d, request)) ??
-    (dialects[0] as Dialect);
+  const dialect = nearestDialect(parts.dialects, request, path);
   const route = { surface: "other" as const, dialect, pipeline: parts.pipelines.other };
   const walk: Walk = guarded(parts, async (x) =>
     refuse(x, (await x.route.pipeline.request(x)) ?? refusal),
@@ -177,17 +181,34 @@ function runOther(
   return run(parts, request, path, { dialect, route, walk }, transport, undefined);
 }
 
-async function listModels(
-  x: RunningExchange,
-  wanted: string | undefined,
-  parts: AppParts,
-): Promise<Response> {
+/** A client that would rather have a WebSocket falls back at once on this, and only on this. */
+function wantsUpgrade(request: Request): Refusal | undefined {
+  if (request.method !== "GET") return undefined;
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket"
+    ? upgradeRequired
+    : undefined;
+}
+
+/** Whose API a path that is not on the map is most like; equals are told apart by headers. */
+function nearestDialect(dialects: readonly Dialect[], request: Request, path: string): Dialect {
+  const segments = path.split("/");
+  const shared = (route: string): number => {
+    const at = route.split("/").findIndex((segment, i) => segment !== segments[i]);
+    return at < 0 ? segments.length : at;
+  };
+  const likeness = dialects.map((d) => Math.max(0, ...d.routes.map((r) => shared(r.path))));
+  const most = Math.max(...likeness);
+  const nearest = dialects.filter((_, i) => likeness[i] === most);
+  return nearest.find((d) => recognises(d, request)) ?? (nearest[0] as Dialect);
+}
+
+async function listModels(x: RunningExchange, parts: AppParts): Promise<Response> {
   const refused = await x.route.pipeline.request(x);
   if (refused !== undefined) return refuse(x, refused);
   const models = await parts.catalog.list(x.dialect);
   const { dialect } = x.route;
-  if (wanted === undefined) return answer(x, dialect.listModels(models));
-  const model = models.find(({ id }) => id === wanted);
+  if (x.target === undefined) return answer(x, dialect.listModels(models));
+  const model = models.find(({ id }) => id === x.target);
   if (model === undefined) return refuse(x, { code: "model_not_found" });
   return answer(x, dialect.oneModel(model));
 }

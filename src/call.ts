@@ -1,4 +1,4 @@
-import type { Dialect } from "./contract/plugin.ts";
+import type { CalledRoute, Dialect, FactValue } from "./contract/plugin.ts";
 import type { Call } from "./contract/policy.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
@@ -101,6 +101,7 @@ async function readChunks(x: RunningExchange, limits: BodyLimits): Promise<Uint8
 /** A call whose facts are known. */
 export interface ParsedCall {
   readonly call: Call;
+  readonly dialect: Dialect;
   readonly body: Uint8Array;
   /** Where the value of `model` stands in the body. */
   readonly modelStart: number;
@@ -115,28 +116,32 @@ export function parseCall(
   body: Uint8Array,
   dialect: Dialect,
   keys: FactKeys,
+  route: CalledRoute,
 ): ParsedCall | Refusal {
   const scan = scanFacts(body, keys);
   if (!scan.ok) return { code: "bad_request", message: problemText(scan.problem, scan.offset) };
   const { facts } = scan;
   const model = facts.get("model");
-  const call = dialect.readCall((key) => {
+  const read = (key: string): FactValue => {
     const fact = facts.get(key);
     if (fact === undefined) return undefined;
     return fact.value === undefined ? nested : fact.value;
-  }, body.byteLength);
+  };
+  const call = dialect.readCall(read, body.byteLength, route);
   if (typeof call === "string") return { code: "bad_request", message: call };
   return {
     call,
+    dialect,
     body,
     modelStart: model?.start ?? 0,
     modelEnd: model?.end ?? 0,
   };
 }
 
-/** The body with another model name in place, spliced so that no other byte changes. */
+/** The body with another model name in place; spliced, so that no other byte changes. */
 export function withModel(parsed: ParsedCall, model: string): Uint8Array {
   if (parsed.call.model === model) return parsed.body;
+  if (parsed.dialect.rename !== undefined) return parsed.dialect.rename(parsed.body, model);
   const name = new TextEncoder().encode(JSON.stringify(model));
   const { body, modelStart, modelEnd } = parsed;
   const out = new Uint8Array(body.byteLength - (modelEnd - modelStart) + name.byteLength);

@@ -39,6 +39,10 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorSpec>> = {
   not_allowed: { status: 403, message: "This client key may not do that." },
   not_found: { status: 404, message: "There is no such endpoint here." },
   method_not_allowed: { status: 405, message: "This endpoint does not take that method." },
+  upgrade_required: {
+    status: 426,
+    message: "This proxy takes no WebSockets. Send the request as a plain HTTP POST.",
+  },
   model_not_found: {
     status: 404,
     message: "No provider here serves that model. GET /v1/models lists what there is.",

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ErrorCode } from "./contract/errors.ts";
-import type { Dialect } from "./contract/plugin.ts";
+import type { CalledRoute, Dialect } from "./contract/plugin.ts";
 import type {
   Attempt,
   AttemptResult,
@@ -31,12 +31,13 @@ export interface ExchangeHouse {
 }
 
 /** One request from its first header to the last byte of its answer. */
-export class RunningExchange implements Exchange, Stoppable {
+export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   readonly id = `req_${randomUUID()}`;
   readonly startedAtMs: number;
   readonly request: Request;
   readonly path: string;
   readonly route: ExchangeRoute;
+  readonly target: string | undefined;
   principal: Principal | undefined = undefined;
   call: Call | undefined = undefined;
   deadlineMs = Number.POSITIVE_INFINITY;
@@ -60,10 +61,12 @@ export class RunningExchange implements Exchange, Stoppable {
     route: ExchangeRoute,
     house: ExchangeHouse,
     transport: Transport,
+    target?: string,
   ) {
     this.request = request;
     this.path = path;
     this.route = route;
+    this.target = target;
     this.#house = house;
     this.#transport = transport;
     this.startedAtMs = house.mono();

@@ -42,7 +42,7 @@ export async function handleCall(
     if ("code" in read) return x.isClientGone ? leave(x) : await refuse(x, read);
     body = read;
     x.holdOpen();
-    const parsed = parseCall(body.bytes, x.route.dialect, keys);
+    const parsed = parseCall(body.bytes, x.route.dialect, keys, x);
     if ("code" in parsed) return await refuse(x, parsed);
     x.call = parsed.call;
     const late = x.route.pipeline.call(x, parsed.call);

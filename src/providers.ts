@@ -41,9 +41,10 @@ export function upstreamUrl(
   provider: ActiveProvider,
   surface: Surface,
   model: string,
+  verb: string | undefined,
   query: string,
 ): string {
-  return provider.base + provider.kind.path(surface, model) + query;
+  return provider.base + provider.kind.path(surface, model, verb) + query;
 }
 
 const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;

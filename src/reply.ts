@@ -76,7 +76,8 @@ export function passOn(
   const encoding = theirs.get("content-encoding");
   const headers = toClientHeaders(x, theirs);
   headers["content-type"] = type;
-  const isStream = /^text\/event-stream/i.test(type);
+  const stream = readerOf(x, type);
+  const isStream = stream !== undefined;
   const head: MutableHead = { status, headers, stream: isStream, code: undefined };
   // Looking at `response.body` makes a stream of it, which costs more than the whole reply.
   if (!isStream && encoding === null && isShort(theirs.get("content-length"))) {
@@ -85,7 +86,7 @@ export function passOn(
   const source = decoded(upstream.response, encoding);
   if (source === undefined) return giveUp(x, upstream, { code: "upstream_bad_answer" });
   if (isStream) headers["x-accel-buffering"] = "no";
-  const tap = isStream ? streamTap(x) : tailTap(x);
+  const tap = stream === undefined ? tailTap(x) : streamTap(x, stream);
   const { totalAtMs } = upstream;
   const limits = { idleMs, totalAtMs, writeStallMs: house.limits.writeStallMs };
   return send(x, head, (refusal) => {
@@ -212,12 +213,19 @@ interface UsageTap extends RelayTap {
   failed(): boolean;
 }
 
-/** Watches an event stream; one that ends early gets an error event in its dialect. */
-function streamTap(x: RunningExchange): UsageTap {
-  const reader: StreamReader = x.route.dialect.readStream();
+/** What reads a reply as it streams by; undefined: it is no stream. */
+function readerOf(x: RunningExchange, type: string): StreamReader | undefined {
+  if (/^text\/event-stream/i.test(type)) return x.route.dialect.readStream();
+  return x.call?.stream === true ? x.route.dialect.readJsonStream?.() : undefined;
+}
+
+/** Watches a stream; one that ends early gets an error in its dialect. */
+function streamTap(x: RunningExchange, reader: StreamReader): UsageTap {
   let failed = false;
-  const words = (refusal: Refusal): Uint8Array =>
-    encoder.encode(x.route.dialect.streamError(toProblem(x, refusal)));
+  const words = (refusal: Refusal): Uint8Array | undefined => {
+    const text = reader.fail(toProblem(x, refusal));
+    return text === undefined ? undefined : encoder.encode(text);
+  };
   return {
     push: (chunk) => reader.push(chunk),
     end() {

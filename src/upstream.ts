@@ -85,14 +85,16 @@ function prepare(
 ): () => Promise<Response> {
   const { kind, pool } = provider;
   if (kind.answer !== undefined) {
-    const stream = x.call?.stream ?? false;
-    const request = { dialect: x.dialect, model, stream, body, signal };
+    const { dialect, surface } = x;
+    const { stream = false, verb } = x.call ?? {};
+    const query = toUpstreamQuery(x.request.url);
+    const request = { dialect, surface, model, verb, stream, query, body, signal };
     return async () => kind.answer?.(request) as Response | Promise<Response>;
   }
   if (pool === undefined) throw new Error(`provider ${provider.name} has no pool`);
   const headers = toUpstreamHeaders(x.request.headers, kind.defaultHeaders);
   if (credential !== undefined) kind.authorize(headers, credential.secret.expose());
-  const url = upstreamUrl(provider, x.surface, model, toUpstreamQuery(x.request.url));
+  const url = upstreamUrl(provider, x.surface, model, x.call?.verb, toUpstreamQuery(x.request.url));
   const init = { method: "POST", headers, body, signal };
   return () => pool.fetch(url, init);
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type BodyLimits, parseCall, readBody, withModel } from "../src/call.ts";
+import type { CalledRoute } from "../src/contract/plugin.ts";
 import { defineFactKeys } from "../src/kit/json-facts.ts";
 import {
   createStubHouse,
@@ -10,6 +11,7 @@ import {
 import { sleep } from "./harness/wait.ts";
 
 const limits: BodyLimits = { bodyBytes: 100, bodyBytesInFlight: 250, bodyTimeoutMs: 1000 };
+const route: CalledRoute = { surface: "chat", target: undefined };
 const keys = defineFactKeys(lineDialect.factKeys);
 const encoder = new TextEncoder();
 
@@ -153,7 +155,7 @@ describe("parseCall", () => {
     ["byte order mark", '\ufeff{"model":"m"}', "byte order mark"],
   ];
   test.each(cases)("%s", (_name, body, expected) => {
-    const parsed = parseCall(encoder.encode(body), lineDialect, keys);
+    const parsed = parseCall(encoder.encode(body), lineDialect, keys, route);
     if (typeof expected === "string") {
       expect(parsed).toMatchObject({ code: "bad_request" });
       expect((parsed as { message: string }).message).toContain(expected);
@@ -164,7 +166,7 @@ describe("parseCall", () => {
 
   test("invalid UTF-8", () => {
     const body = new Uint8Array([...encoder.encode('{"model":"'), 0xff, ...encoder.encode('"}')]);
-    expect(parseCall(body, lineDialect, keys)).toMatchObject({
+    expect(parseCall(body, lineDialect, keys, route)).toMatchObject({
       code: "bad_request",
       message: expect.stringContaining("UTF-8"),
     });
@@ -182,7 +184,7 @@ describe("withModel", () => {
     ["a model in escapes", '{"model":"\\u006d"}', "n", '{"model":"n"}'],
   ];
   test.each(cases)("%s", (_name, body, model, out) => {
-    const parsed = parseCall(encoder.encode(body), lineDialect, keys);
+    const parsed = parseCall(encoder.encode(body), lineDialect, keys, route);
     if ("code" in parsed) throw new Error(parsed.message);
     expect(new TextDecoder().decode(withModel(parsed, model))).toBe(out);
   });

@@ -16,7 +16,7 @@ export const dialect: Dialect = {
   routes: [
     { method: "POST", path: "/v1/messages", surface: "messages" },
     { method: "GET", path: "/v1/models", surface: "models" },
-    { method: "GET", path: "/v1/models/:model{.+}", surface: "models" },
+    { method: "GET", path: "/v1/models/:target{.+}", surface: "models" },
   ],
   recognises: (header) => {
     if (header("anthropic-version") !== null) return true;
@@ -37,10 +37,6 @@ export const dialect: Dialect = {
     return { model: model as string, stream: stream === true, maxTokens, bodyBytes };
   },
   error: (problem) => JSON.stringify(toError(problem)),
-  // The first line is a comment, or spoils the end of a half-written one; without a blank line
-  // before it, the name takes a half-written event over. So the SDK raises its own error class
-  // and never sees that event, not even a `message_stop`.
-  streamError: (problem) => `:\nevent: error\ndata: ${JSON.stringify(toError(problem))}\n\n`,
   readUsage: (reply) => toUsage(mergeCounts(undefined, readLastMember(reply, "usage"))),
   readStream: () => new MessagesReader(),
   listModels: (models) =>
@@ -71,6 +67,13 @@ class MessagesReader extends EventWatcher implements StreamReader {
   end(): "complete" | "truncated" | "error" {
     if (this.#failed) return "error";
     return this.#done ? "complete" : "truncated";
+  }
+
+  // The first line is a comment, or spoils the end of a half-written one; without a blank line
+  // before it, the name takes a half-written event over. So the SDK raises its own error class
+  // and never sees that event, not even a `message_stop`.
+  fail(problem: Problem): string {
+    return `:\nevent: error\ndata: ${JSON.stringify(toError(problem))}\n\n`;
   }
 
   protected override event(name: string, data: string): void {

@@ -15,7 +15,7 @@ export const dialect: Dialect = {
   routes: [
     { method: "POST", path: "/v1/chat/completions", surface: "chat" },
     { method: "GET", path: "/v1/models", surface: "models" },
-    { method: "GET", path: "/v1/models/:model{.+}", surface: "models" },
+    { method: "GET", path: "/v1/models/:target{.+}", surface: "models" },
   ],
   recognises: (header) => {
     if (header("anthropic-version") !== null) return false;
@@ -38,9 +38,6 @@ export const dialect: Dialect = {
     return { model: model as string, stream: stream === true, maxTokens, bodyBytes };
   },
   error: (problem) => JSON.stringify(toError(problem)),
-  // The blank line ends what is half written: the SDK then fails on that, else on this. No [DONE]
-  // follows, since the SDK reads nothing after one.
-  streamError: (problem) => `\n\ndata: ${JSON.stringify(toError(problem))}\n\n`,
   readUsage: (reply) => toUsage(readLastMember(reply, "usage")),
   readStream: () => new ChatReader(),
   listModels: (models) => JSON.stringify({ object: "list", data: models.map(toModel) }),
@@ -66,6 +63,12 @@ class ChatReader extends EventWatcher implements StreamReader {
     if (this.#failed) return "error";
     // Some servers leave out the blank line after it; no client waits for that.
     return this.#done || isDone(this.rest()?.data) ? "complete" : "truncated";
+  }
+
+  // The blank line ends what is half written: the SDK then fails on that, else on this. No [DONE]
+  // follows, since the SDK reads nothing after one.
+  fail(problem: Problem): string {
+    return `\n\ndata: ${JSON.stringify(toError(problem))}\n\n`;
   }
 
   protected override event(name: string, data: string): void {

@@ -10,6 +10,7 @@ export type ErrorCode =
   | "not_allowed"
   | "not_found"
   | "method_not_allowed"
+  | "upgrade_required"
   | "model_not_found"
   | "wrong_dialect"
   | "unsupported_media_type"

@@ -5,7 +5,7 @@ import type { Surface, Usage } from "./types.ts";
 /** A route that clients of a dialect call. */
 export interface DialectRoute {
   readonly method: "GET" | "POST";
-  /** Hono pattern, e.g. `/v1/models/:model{.+}`. */
+  /** Hono pattern; a parameter is named `target`, e.g. `/v1/models/:target{.+}`. */
   readonly path: string;
   readonly surface: Surface;
 }
@@ -23,30 +23,48 @@ export interface Dialect {
    * @param fact value of a fact key: decoded scalar, undefined when absent, a symbol for an object
    *   or array
    * @param bodyBytes size of the body, for the call
+   * @param route the route it came by
    * @returns the call, or a sentence that says what is wrong and how to mend it
    */
-  readCall(fact: (key: string) => FactValue, bodyBytes: number): Call | string;
+  readCall(fact: (key: string) => FactValue, bodyBytes: number, route: CalledRoute): Call | string;
+  /**
+   * The body with another model's name in all the places that hold one; absent: only the value of
+   * the top-level `model` does.
+   */
+  rename?(body: Uint8Array, model: string): Uint8Array;
   /** Body of an error, as the vendor's own API shapes it. */
   error(problem: Problem): string;
-  /** Bytes to append to a running stream so that no client takes it for complete. */
-  streamError(problem: Problem): string;
   /** Usage of a whole JSON reply; undefined when it reports none. */
   readUsage(reply: Uint8Array): Usage | undefined;
-  /** A reader for one streamed reply. */
+  /** A reader for one reply that is an event stream. */
   readStream(): StreamReader;
+  /** A reader for one streamed reply that is plain JSON, in a dialect that has such. */
+  readJsonStream?(): StreamReader;
   /** Body of the model list. */
   listModels(models: readonly ModelEntry[]): string;
   /** Body of one model. */
   oneModel(model: ModelEntry): string;
 }
 
+/** What the route of a call says about it. */
+export interface CalledRoute {
+  readonly surface: Surface;
+  /** The decoded parameter of the route's path, undefined where it has none. */
+  readonly target: string | undefined;
+}
+
 export type FactValue = string | number | boolean | null | undefined | symbol;
 
-/** Watches a stream go by, at any byte split; keeps at most one unfinished event. */
+/** Watches a stream go by, at any byte split; keeps at most one unfinished event or element. */
 export interface StreamReader {
   push(chunk: Uint8Array): void;
   /** Call once, after the last chunk. */
   end(): "complete" | "truncated" | "error";
+  /**
+   * Text to append to what went by, so that no client takes it for complete; undefined: only a cut
+   * connection can say so.
+   */
+  fail(problem: Problem): string | undefined;
   /** What the provider has reported so far. */
   readonly usage: Usage | undefined;
 }
@@ -81,8 +99,11 @@ export interface Provider {
   readonly version: string;
   /** Whether an attempt without a credential makes sense. */
   readonly credential: "required" | "optional" | "none";
-  /** Path below the version for a surface and model, with its leading slash. */
-  path(surface: Surface, model: string): string;
+  /**
+   * Path below the version, with its leading slash.
+   * @param verb of the call, where its dialect has one
+   */
+  path(surface: Surface, model: string, verb?: string): string;
   /** Sets the headers that carry the credential. */
   authorize(headers: Record<string, string>, secret: string): void;
   /** Headers that a request needs even if the client did not send them. */
@@ -96,8 +117,13 @@ export interface Provider {
 /** What a provider in process is asked. */
 export interface LocalRequest {
   readonly dialect: string;
+  readonly surface: Surface;
   readonly model: string;
+  /** The verb of the call, where its dialect has one. */
+  readonly verb: string | undefined;
   readonly stream: boolean;
+  /** The client's query with its `?`, or an empty string. */
+  readonly query: string;
   readonly body: Uint8Array;
   readonly signal: AbortSignal;
 }

@@ -116,9 +116,11 @@ export interface Exchange {
 export interface Call {
   readonly model: string;
   readonly stream: boolean;
-  /** Upper bound of output tokens that the client asked for. */
+  /** Upper bound of output tokens that the client asked for; 0 where there is no output. */
   readonly maxTokens: number | undefined;
   readonly bodyBytes: number;
+  /** What the path asks for where that is not the surface alone, e.g. `batchEmbedContents`. */
+  readonly verb?: string;
 }
 
 /** One try at one provider with one credential. */

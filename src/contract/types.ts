@@ -1,5 +1,14 @@
 /** What a route is for: the unit of a policy's coverage. */
-export const surfaces = ["chat", "messages", "models"] as const;
+export const surfaces = [
+  "chat",
+  "completions",
+  "responses",
+  "messages",
+  "count_tokens",
+  "gemini",
+  "embeddings",
+  "models",
+] as const;
 /** `other`: a path that is not on the map; policies see it, and it is refused. */
 export type Surface = (typeof surfaces)[number] | "other";
 

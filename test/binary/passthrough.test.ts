@@ -207,7 +207,7 @@ describe("what is not on the map", () => {
     ["GET", "/healthz/../v1/models", 200],
     ["PUT", "/healthz", 404],
     ["HEAD", "/v1/models", 200],
-    ["HEAD", "/", 404],
+    ["HEAD", "/", 200],
     ["HEAD", "/healthz", 200],
   ];
   test.concurrent.each(cases)("%s %s is %d", async (method, target, status) => {
@@ -218,6 +218,20 @@ describe("what is not on the map", () => {
     if (method === "HEAD") expect(text.split("\r\n\r\n")[1]).toBe("");
     if (status === 405) expect(text.toLowerCase()).toContain("\r\nallow: ");
     expect(posts()).toBe(before);
+  });
+
+  test("a WebSocket is refused with 426, so that Codex falls back at once", async () => {
+    const upgrade = [...auth, ["upgrade", "websocket"], ["connection", "upgrade"]] as const;
+    const text = await rawExchange(proxy.url, "GET", "/v1/chat/completions", upgrade);
+    expect(text).toStartWith("HTTP/1.1 426");
+    expect(text.toLowerCase()).toContain("\r\nupgrade: http/1.1");
+    expect(text).toContain("upgrade_required");
+  });
+
+  test("a keyless HEAD / is answered as a health probe", async () => {
+    const text = await rawExchange(proxy.url, "HEAD", "/");
+    expect(text).toStartWith("HTTP/1.1 200");
+    expect(text.split("\r\n\r\n")[1]).toBe("");
   });
 
   const strangers = [

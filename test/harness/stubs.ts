@@ -43,7 +43,6 @@ export const lineDialect: Dialect = {
     return { model, stream: fact("stream") === true, maxTokens: undefined, bodyBytes };
   },
   error: ({ code, message }: Problem) => JSON.stringify({ code, message }),
-  streamError: ({ code }: Problem) => `data: error ${code}\n\n`,
   readUsage: (bytes) => readUsage(decoder.decode(bytes)),
   readStream(): StreamReader {
     let text = "";
@@ -55,6 +54,7 @@ export const lineDialect: Dialect = {
         if (text.includes("data: failed")) return "error";
         return text.includes("data: end") ? "complete" : "truncated";
       },
+      fail: ({ code }: Problem) => `data: error ${code}\n\n`,
       get usage() {
         return readUsage(text);
       },

@@ -153,7 +153,10 @@ describe("readCall", () => {
       [{ model: "claude", max_tokens: "nested" }, /`max_tokens` must be a whole number/],
     ];
   test.each(cases)("%j", (facts, expected) => {
-    const call = dialect.readCall((key) => facts[key], 7);
+    const call = dialect.readCall((key) => facts[key], 7, {
+      surface: "messages",
+      target: undefined,
+    });
     if (expected instanceof RegExp) expect(call).toMatch(expected);
     else expect(call).toEqual(expected as typeof call);
   });
@@ -226,7 +229,7 @@ describe("error", () => {
   );
 });
 
-describe("streamError", () => {
+describe("fail", () => {
   const cases: readonly (readonly [name: string, before: string, own: boolean])[] = [
     ["at the start", "", true],
     ["after an event", first + block + text("hi"), true],
@@ -242,7 +245,7 @@ describe("streamError", () => {
     new Response(body, { headers: { "content-type": "text/event-stream" } });
 
   test.each(cases)("the official SDK raises %s", async (_name, before, own) => {
-    const body = before + dialect.streamError(problem);
+    const body = before + dialect.readStream().fail(problem);
     await withServer(serve(body), async (origin) => {
       const parameters = { model: "m", max_tokens: 5, messages: [] };
       const stream = await client(origin).messages.create({ ...parameters, stream: true });

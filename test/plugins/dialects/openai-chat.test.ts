@@ -132,7 +132,7 @@ describe("readCall", () => {
       [{ model: "gpt", max_completion_tokens: -1 }, /`max_completion_tokens` must be/],
     ];
   test.each(cases)("%j", (facts, expected) => {
-    const call = dialect.readCall((key) => facts[key], 7);
+    const call = dialect.readCall((key) => facts[key], 7, { surface: "chat", target: undefined });
     if (expected instanceof RegExp) expect(call).toMatch(expected);
     else expect(call).toEqual(expected as typeof call);
   });
@@ -188,7 +188,7 @@ describe("error", () => {
   });
 });
 
-describe("streamError", () => {
+describe("fail", () => {
   const cases: readonly (readonly [name: string, before: string, own: boolean])[] = [
     ["at the start", "", true],
     ["after an event", chunk("hi"), true],
@@ -200,7 +200,7 @@ describe("streamError", () => {
     ["after a CR", `${chunk("hi")}: x\r`, true],
   ];
   test.each(cases)("the official SDK raises %s", async (_name, before, own) => {
-    const body = before + dialect.streamError(problem);
+    const body = before + dialect.readStream().fail(problem);
     await withServer(
       () => new Response(body, { headers: { "content-type": "text/event-stream" } }),
       async (origin) => {

@@ -13,8 +13,12 @@ const dialects: Readonly<Record<string, string>> = {
   "/v1/messages": "anthropic-messages",
 };
 
-async function ask(request: LocalRequest): Promise<Response> {
-  return (await provider.answer?.(request)) ?? new Response(null, { status: 500 });
+type Asked = Omit<LocalRequest, "surface" | "verb" | "query"> & Partial<LocalRequest>;
+
+async function ask(request: Asked): Promise<Response> {
+  const surface = request.dialect === "anthropic-messages" ? "messages" : "chat";
+  const whole: LocalRequest = { surface, verb: undefined, query: "", ...request };
+  return (await provider.answer?.(whole)) ?? new Response(null, { status: 500 });
 }
 
 function body(request: object): Uint8Array {
