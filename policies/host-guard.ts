@@ -13,7 +13,7 @@ export const policy = definePolicy({
   summary: "A loopback listener answers only to its own name, and to no other web site.",
   stage: "edge",
   onFault: "closed",
-  covers: { surfaces: "all", streams: true },
+  covers: { surfaces: "all", streams: true, admin: true },
   config: { schema: v.strictObject({}), keys: {} },
   create(_config, host) {
     if (!isLoopbackListener(host.facts.listenHost)) return undefined;

@@ -36,6 +36,7 @@ export async function enforce(
 ): Promise<Enforcement | { ok: false; problems: readonly ConfigProblem[] }> {
   const active: ActivePolicy[] = [];
   const covered = new Map<string, readonly Surface[]>();
+  const admin = new Set<string>();
   const planned: PlannedPolicy[] = [];
   const problems: ConfigProblem[] = [];
   let hear: (event: SecurityEvent) => void = () => {};
@@ -52,6 +53,7 @@ export async function enforce(
         const { name, stage, onFault } = policy;
         active.push({ name, stage, onFault, mode: rollout.mode, hooks });
         covered.set(name, coveredBy(policy));
+        if (policy.covers.admin) admin.add(name);
       }
     }
     planned.push(toPlannedPolicy(policy, mode));
@@ -76,13 +78,17 @@ export async function enforce(
     log.debug("shadow verdict", { policy, hook, verdict: code });
   };
   const deps = { log, hookDeadlineMs, onShadow };
+  const sees = (name: string, surface: Surface): boolean => {
+    if (surface === "admin") return admin.has(name);
+    return surface === "other" || covered.get(name)?.includes(surface) === true;
+  };
   const compile = (surface: Surface): Pipeline =>
     compilePipeline(
-      active.filter(({ name }) => surface === "other" || covered.get(name)?.includes(surface)),
+      active.filter(({ name }) => sees(name, surface)),
       deps,
     );
   const pipelines = Object.fromEntries(
-    [...surfaces, "other" as const].map((surface) => [surface, compile(surface)]),
+    [...surfaces, "other" as const, "admin" as const].map((surface) => [surface, compile(surface)]),
   ) as Record<Surface, Pipeline>;
   hear = (event) => pipelines.other.event(event);
   return { ok: true, planned, pipelines, emit, dispose };

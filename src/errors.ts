@@ -37,6 +37,23 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorSpec>> = {
     message: "Too many failed logins from this address. Wait, then send a valid client key.",
   },
   not_allowed: { status: 403, message: "This client key may not do that." },
+  address_denied: { status: 403, message: "This address is on the denylist." },
+  address_not_allowed: { status: 403, message: "This address is not on the allowlist." },
+  rate_limited: { status: 429, message: "Too many requests. Wait, then try again." },
+  provider_limited: {
+    status: 429,
+    message: "The provider of that model is at its configured limit of requests or tokens.",
+  },
+  quota_exceeded: { status: 429, message: "The quota of tokens for this period is used up." },
+  too_many_tokens: {
+    status: 400,
+    message: "The request asks for more output tokens than this proxy allows.",
+  },
+  maintenance: { status: 503, message: "The proxy is in maintenance. Try again later." },
+  audit_unavailable: {
+    status: 503,
+    message: "The audit log can't be written, and nothing is done without a record.",
+  },
   not_found: { status: 404, message: "There is no such endpoint here." },
   method_not_allowed: { status: 405, message: "This endpoint does not take that method." },
   upgrade_required: {
@@ -54,6 +71,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorSpec>> = {
   unsupported_media_type: {
     status: 415,
     message: "Send the body as it is, without content-encoding.",
+  },
+  unprocessable: { status: 422, message: "The request is well formed, but can't be carried out." },
+  conflict: { status: 409, message: "That would contradict what there is now." },
+  precondition_failed: {
+    status: 412,
+    message: "It has changed meanwhile. Read it again, then send its ETag as `If-Match`.",
   },
   overloaded: { status: 503, message: "The proxy is at its limit of work. Try again shortly." },
   policy_fault: { status: 503, message: "A security policy failed, so the request was refused." },

@@ -259,6 +259,9 @@ function toRefusal(verdict: Deny, policy: string): Refusal {
     ...(verdict.retryAfterSeconds !== undefined && {
       retryAfterSeconds: verdict.retryAfterSeconds,
     }),
+    ...(verdict.headers !== undefined && {
+      headers: Object.fromEntries(Object.entries(verdict.headers).filter(isHeader)),
+    }),
   };
 }
 

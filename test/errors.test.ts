@@ -10,7 +10,7 @@ const rows = new Map(
     { status: Number(status), message },
   ]),
 );
-const known = [400, 401, 403, 404, 405, 408, 413, 415, 426, 429, 500, 502, 503, 504];
+const known = [400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 426, 429, 500, 502, 503, 504];
 const codes = Object.entries(errorTable);
 
 describe("errors", () => {

@@ -1,4 +1,5 @@
 import type { GenericSchema, InferInput, InferOutput } from "valibot";
+import type { AdminHandler, AdminOperation } from "./admin.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { Clock, Logger, Surface, Usage } from "./types.ts";
 
@@ -27,6 +28,8 @@ export interface Policy<S extends GenericSchema = GenericSchema> {
   /** Without it the house is open: shadow and off are start-up errors. */
   readonly required?: boolean;
   readonly config: Claims<S>;
+  /** Operations that it adds to the management API. */
+  readonly admin?: readonly AdminOperation[];
   /** Builds the hooks of one generation; undefined: not enabled by this configuration. */
   create(config: InferOutput<S>, host: PolicyHost): Hooks | undefined | Promise<Hooks | undefined>;
 }
@@ -39,10 +42,14 @@ export interface Claims<S extends GenericSchema = GenericSchema> {
   readonly schema: S;
 }
 
-/** Surfaces that a policy can see, and whether it can see a streamed reply. */
+/** What a policy can see. */
 export interface Coverage {
+  /** Surfaces of models. */
   readonly surfaces: "all" | readonly Surface[];
+  /** Whether it can see a streamed reply. */
   readonly streams: boolean;
+  /** Whether its hooks run on the management API too. */
+  readonly admin?: boolean;
 }
 
 /** Hooks walk all stages in order; each may answer at once or by a promise. */
@@ -61,6 +68,10 @@ export interface Hooks {
   finish?(x: Exchange, outcome: Outcome): void;
   /** What another policy or the core told by `host.emit`. */
   event?(event: SecurityEvent): void;
+  /** Set on every response of the house, health and errors included. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Handlers of its management operations, by id. */
+  readonly admin?: Readonly<Record<string, AdminHandler>>;
   /** After the last exchange of its generation. */
   dispose?(): void | Promise<void>;
 }
@@ -77,6 +88,8 @@ export interface Deny {
   readonly message?: string;
   /** Whole seconds, at least 1. */
   readonly retryAfterSeconds?: number;
+  /** Further response headers, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Changes are told, not made: the core applies them. */

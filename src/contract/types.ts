@@ -9,8 +9,11 @@ export const surfaces = [
   "embeddings",
   "models",
 ] as const;
-/** `other`: a path that is not on the map; policies see it, and it is refused. */
-export type Surface = (typeof surfaces)[number] | "other";
+/**
+ * `other`: a path that is not on the map; policies see it, and it is refused. `admin`: the
+ * management API, seen only by policies that cover it.
+ */
+export type Surface = (typeof surfaces)[number] | "other" | "admin";
 
 /** Tokens of one reply as the provider counts them. */
 export interface Usage {
