@@ -74,9 +74,23 @@ const generated: readonly (readonly [path: string, make: () => Promise<string> |
       return toExampleYaml(claimants);
     },
   ],
+  [
+    "docs/openapi.json",
+    async () => {
+      const { policies } = await import("./src/registry.gen.ts");
+      const { coreOperations } = await import("./src/management/core.ts");
+      const { toOpenapi } = await import("./src/management/openapi.ts");
+      const operations = [...coreOperations, ...policies.flatMap((p) => p.admin ?? [])];
+      return `${JSON.stringify(toOpenapi(operations, packageVersion()), null, 2)}\n`;
+    },
+  ],
   ["README.md", () => withTables("README.md")],
   ["docs/errors.md", () => withTables("docs/errors.md")],
 ];
+
+function packageVersion(): string {
+  return JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
+}
 
 /** Replaces what stands between `<!-- generated: NAME -->` and `<!-- end -->`. */
 async function withTables(path: string): Promise<string> {
@@ -144,7 +158,7 @@ const compileFlags = [
 function compile(): void {
   mkdirSync(join(root, "dist"), { recursive: true });
   const out = join(root, "dist/cliproxy");
-  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const version = packageVersion();
   const define = `--define=CLIPROXY_VERSION=${JSON.stringify(version)}`;
   const args = [...compileFlags, define, "src/main.ts", "--outfile", out];
   const built = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });

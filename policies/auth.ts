@@ -16,9 +16,9 @@ import {
   type Principal,
   type Verdict,
 } from "../src/contract/policy.ts";
-import { isSampleKey } from "../src/kit/client-key.ts";
-import { clientKeyFile } from "../src/kit/client-key-file.ts";
+import { isSampleKey, newClientKey } from "../src/kit/client-key.ts";
 import { FailureLedger } from "../src/kit/failure-ledger.ts";
+import { keyFile } from "../src/kit/key-file.ts";
 import { doc, secret } from "../src/kit/schema.ts";
 import type { Secret } from "../src/kit/secret.ts";
 
@@ -142,7 +142,11 @@ function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost):
     });
   }
   if (keys.length > 0) return grants;
-  const made = clientKeyFile(host.facts.authDir, host.facts.serving);
+  const made = keyFile(
+    host.facts.authDir,
+    "client.key",
+    host.facts.serving ? newClientKey : undefined,
+  );
   if (made === undefined) return grants;
   if (made.isOpen) host.log.warn("others may read the client key: chmod 600", { path: made.path });
   host.announce({

@@ -1,11 +1,16 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import type { Catalog } from "./catalog.ts";
 import type { Dialect } from "./contract/plugin.ts";
+import type { SecurityEvent } from "./contract/policy.ts";
 import type { Surface } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
 import { type ExchangeHouse, type ExchangeRoute, RunningExchange } from "./exchange.ts";
 import { type CallHouse, handleCall } from "./handle.ts";
 import { defineFactKeys, type FactKeys } from "./kit/json-facts.ts";
+import { adminDialect } from "./management/dialect.ts";
+import type { MountedOperation } from "./management/handle.ts";
+import { adminRoot } from "./management/mount.ts";
+import { type AdminWalk, adminPaths, unknownPath } from "./management/routes.ts";
 import type { Pipeline } from "./pipeline.ts";
 import { answer, refuse } from "./reply.ts";
 import type { Transport } from "./runtime/runtime.ts";
@@ -19,6 +24,9 @@ export interface AppParts extends Omit<CallHouse, "fail"> {
   readonly concurrentRequests: number;
   /** The generation takes hold of a request; false: it is draining. */
   enter(): boolean;
+  /** The management API. */
+  readonly operations: readonly MountedOperation[];
+  emit(event: SecurityEvent): void;
   /** Answers of the health endpoints, before the pipeline: they reveal nothing. */
   health(path: string): Response;
 }
@@ -52,6 +60,7 @@ export function createApp(parts: AppParts): Fetch {
       return run(parts, request, c.req.path, stop, c.env, c.req.param("target"));
     });
   }
+  mountAdmin(app, parts);
   app.notFound((c) => runOther(parts, c.req.raw, c.req.path, c.env, notFound));
   return (request, transport) => {
     const path = literalPath(request.url);
@@ -80,9 +89,12 @@ interface Stop {
   readonly walk: Walk;
 }
 
-/** All stops by path and method; dialects that share a route are asked in order. */
-function groupRoutes(parts: AppParts): Map<string, Map<string, Stop[]>> {
-  const paths = new Map<string, Map<string, Stop[]>>();
+/** Stops by path and method. */
+type Stops = Map<string, Map<string, Stop[]>>;
+
+/** All stops; dialects that share a route are asked in order. */
+function groupRoutes(parts: AppParts): Stops {
+  const paths: Stops = new Map();
   for (const dialect of parts.dialects) {
     for (const { method, path, surface } of dialect.routes) {
       const byMethod = paths.get(path) ?? new Map<string, Stop[]>();
@@ -163,6 +175,26 @@ const overloaded: Refusal = { code: "overloaded", retryAfterSeconds: 1 };
 function fail(parts: AppParts, x: RunningExchange, error: unknown): Answer {
   parts.log.error("request failed", { request: x.id, error });
   return refuse(x, { code: "internal" });
+}
+
+/** The management API: what is below its root stays its own, known or not. */
+function mountAdmin(app: Hono<Env>, parts: AppParts): void {
+  const route = {
+    surface: "admin" as const,
+    dialect: adminDialect,
+    pipeline: parts.pipelines.admin,
+  };
+  const walked = (c: Context<Env>, walk: AdminWalk): Answer => {
+    const stop: Stop = { dialect: adminDialect, route, walk: guarded(parts, walk) };
+    return run(parts, c.req.raw, c.req.path, stop, c.env, undefined);
+  };
+  const { operations, budget, limits, emit } = parts;
+  const house = { budget, emit, bodyBytesInFlight: limits.bodyBytesInFlight };
+  for (const path of adminPaths(operations, house)) {
+    app.all(path.pattern, (c) => walked(c, path.walk(c.req.method, c.req.param())));
+  }
+  app.all(adminRoot, (c) => walked(c, unknownPath));
+  app.all(`${adminRoot}/*`, (c) => walked(c, unknownPath));
 }
 
 /** What is not on the map walks the same way: strangers learn nothing from it. */

@@ -99,7 +99,7 @@ export async function assemble(
     enforcement,
     providers,
     logging: config.values.get("logging") as LoggingSettings,
-    openStream: runtime.openStream,
+    runtime,
     problemAt: config.problemAt,
     plan: { policies: enforcement.planned, providers: providers.map(toPlannedProvider) },
     warnings: [...config.warnings.map((w) => `${w.path}: ${w.message}`), ...resolved.warnings],

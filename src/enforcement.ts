@@ -3,6 +3,8 @@ import type { ConfigProblem } from "./config/problems.ts";
 import type { HostFacts, Policy, PolicyHost, SecurityEvent } from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
 import { type House, lend } from "./host.ts";
+import type { MountedOperation } from "./management/handle.ts";
+import { mountOperations } from "./management/mount.ts";
 import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pipeline.ts";
 import { coveredBy, gapsOf, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
 import { type RolloutSettings, rolloutName } from "./settings.ts";
@@ -20,6 +22,8 @@ export interface Enforcement {
   readonly ok: true;
   readonly planned: readonly PlannedPolicy[];
   readonly pipelines: Readonly<Record<Surface, Pipeline>>;
+  /** What policies add to the management API. */
+  readonly operations: readonly MountedOperation[];
   emit(event: SecurityEvent): void;
   dispose(): void;
 }
@@ -38,6 +42,7 @@ export async function enforce(
   const covered = new Map<string, readonly Surface[]>();
   const admin = new Set<string>();
   const planned: PlannedPolicy[] = [];
+  const operations: MountedOperation[] = [];
   const problems: ConfigProblem[] = [];
   let hear: (event: SecurityEvent) => void = () => {};
   const emit = (event: SecurityEvent): void => hear(event);
@@ -57,6 +62,9 @@ export async function enforce(
       }
     }
     planned.push(toPlannedPolicy(policy, mode));
+    const own = active.find(({ name }) => name === policy.name)?.hooks;
+    const handlers = own && (own.admin ?? {});
+    operations.push(...mountOperations(policy.name, policy.admin ?? [], handlers));
   }
   const log = house.log.child("pipeline");
   const shadow = new Map<string, number>();
@@ -80,7 +88,8 @@ export async function enforce(
   const deps = { log, hookDeadlineMs, onShadow };
   const sees = (name: string, surface: Surface): boolean => {
     if (surface === "admin") return admin.has(name);
-    return surface === "other" || covered.get(name)?.includes(surface) === true;
+    const seen = covered.get(name) ?? [];
+    return surface === "other" ? seen.length > 0 : seen.includes(surface);
   };
   const compile = (surface: Surface): Pipeline =>
     compilePipeline(
@@ -90,8 +99,9 @@ export async function enforce(
   const pipelines = Object.fromEntries(
     [...surfaces, "other" as const, "admin" as const].map((surface) => [surface, compile(surface)]),
   ) as Record<Surface, Pipeline>;
-  hear = (event) => pipelines.other.event(event);
-  return { ok: true, planned, pipelines, emit, dispose };
+  const all = compilePipeline(active, deps);
+  hear = (event) => all.event(event);
+  return { ok: true, planned, pipelines, operations, emit, dispose };
 }
 
 async function create(

@@ -5,6 +5,8 @@ import type { Dialect } from "./contract/plugin.ts";
 import type { SecurityEvent } from "./contract/policy.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { House } from "./host.ts";
+import { type CoreFacts, coreHandlers, coreOperations } from "./management/core.ts";
+import { mountOperations } from "./management/mount.ts";
 import type { Plan } from "./plan.ts";
 import type { ActiveProvider } from "./providers.ts";
 import { createRouter } from "./router.ts";
@@ -38,13 +40,15 @@ export interface GenerationParts
   readonly enforcement: Enforcement;
   readonly dialects: readonly Dialect[];
   readonly providers: readonly ActiveProvider[];
-  readonly openStream: Runtime["openStream"];
+  readonly runtime: Runtime;
 }
 
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
   const { pipelines, emit } = enforcement;
+  generations += 1;
+  const number = generations;
   const log = house.log.child("proxy");
   let running = 0;
   let retired = false;
@@ -56,6 +60,8 @@ export function createGeneration(parts: GenerationParts): Generation {
     running -= 1;
     if (retired && running === 0) dispose();
   };
+  const { name, version } = parts.runtime;
+  const coreFacts: CoreFacts = { house, number, plan: parts.plan, runtime: `${name} ${version}` };
   const fetch = createApp({
     dialects,
     pipelines,
@@ -69,7 +75,12 @@ export function createGeneration(parts: GenerationParts): Generation {
       writeStallMs: server.writeStall,
     },
     budget: house.budget,
-    openStream: parts.openStream,
+    openStream: parts.runtime.openStream,
+    operations: [
+      ...mountOperations("core", coreOperations, coreHandlers(coreFacts)),
+      ...enforcement.operations,
+    ],
+    emit,
     concurrentRequests: server.concurrentRequests,
     log,
     health: (path) => health(house, path),
@@ -78,10 +89,9 @@ export function createGeneration(parts: GenerationParts): Generation {
       return !house.draining;
     },
   } satisfies AppParts);
-  generations += 1;
   const { logging, authDir, plan, warnings, problemAt } = parts;
   return {
-    ...{ number: generations, fetch, server, logging, authDir, plan, warnings, emit, problemAt },
+    ...{ number, fetch, server, logging, authDir, plan, warnings, emit, problemAt },
     retire() {
       if (retired) return;
       retired = true;

@@ -32,6 +32,8 @@ export function coveredBy({ covers }: Policy): readonly Surface[] {
 /** What a policy can't see, in words; empty for most. */
 export function gapsOf(policy: Policy): readonly string[] {
   const covered = coveredBy(policy);
+  // Of the management API alone: it guards nothing else, so nothing is left open.
+  if (covered.length === 0 && policy.covers.admin) return [];
   const gaps: string[] = surfaces.filter((surface) => !covered.includes(surface));
   if (!policy.covers.streams) gaps.push("streamed replies");
   return gaps;
@@ -39,7 +41,8 @@ export function gapsOf(policy: Policy): readonly string[] {
 
 export function toPlannedPolicy(policy: Policy, mode: PlannedPolicy["mode"]): PlannedPolicy {
   const { name, stage, onFault, summary } = policy;
-  return { name, stage, mode, onFault, surfaces: coveredBy(policy), summary };
+  const seen = [...coveredBy(policy), ...(policy.covers.admin ? ["admin"] : [])];
+  return { name, stage, mode, onFault, surfaces: seen, summary };
 }
 
 const ownList = "its own list" as const;

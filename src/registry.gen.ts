@@ -1,6 +1,7 @@
 // Written by build.ts from the folders policies/ and plugins/: don't edit.
 import { policy as policyAuth } from "../policies/auth.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
+import { policy as policyManagementAuth } from "../policies/management-auth.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
 import { provider as providerClaude } from "../plugins/providers/claude.ts";
@@ -13,6 +14,7 @@ import type { Policy } from "./contract/policy.ts";
 export const policies: readonly Policy[] = [
   policyAuth,
   policyHostGuard,
+  policyManagementAuth,
 ] as unknown as readonly Policy[];
 
 export const dialects: readonly Dialect[] = [

@@ -53,12 +53,18 @@ export function refuse(
 }
 
 /** Ends an exchange with a body that the house made itself. */
-export function answer(x: RunningExchange, body: string): MaybePromise<Response> {
+export function answer(
+  x: RunningExchange,
+  body: string | null,
+  more: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
+): MaybePromise<Response> {
+  const { status = 200 } = more;
   const headers = toClientHeaders(x, undefined);
-  headers["content-type"] = "application/json";
-  return send(x, { status: 200, headers, stream: false, code: undefined }, (final) => {
+  if (body !== null) headers["content-type"] = "application/json";
+  Object.assign(headers, more.headers);
+  return send(x, { status, headers, stream: false, code: undefined }, (final) => {
     if (final !== undefined) return x.route.dialect.error(toProblem(x, final));
-    x.finish({ kind: "success", status: 200 });
+    x.finish({ kind: "success", status });
     return body;
   });
 }

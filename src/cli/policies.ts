@@ -40,13 +40,18 @@ export async function plan(context: CommandContext): Promise<number> {
   return exitCodes.fine;
 }
 
+function shorten(seen: readonly string[]): string {
+  if (!surfaces.every((surface) => seen.includes(surface))) return seen.join(",");
+  return seen.includes("admin") ? "all,admin" : "all";
+}
+
 function table(planned: readonly PlannedPolicy[]): string[] {
   const rows = planned.map(({ name, stage, mode, onFault, surfaces: seen }) => [
     name,
     stage,
     mode,
     onFault,
-    seen.length === surfaces.length ? "all" : seen.join(","),
+    shorten(seen),
   ]);
   const head = ["policy", "stage", "mode", "on fault", "surfaces"];
   const widths = head.map((title, i) =>

@@ -3,21 +3,30 @@ import { createHash, randomBytes } from "node:crypto";
 /**
  * A client key is `cpk_`, 32 random bytes as 43 characters of base64url, and 6 characters of
  * checksum: the first 6 of base64url(SHA-256(what stands before)). A scanner can tell one from a
- * look-alike without asking anybody: `/cpk_[A-Za-z0-9_-]{49}/`, then the checksum.
+ * look-alike without asking anybody: `/cpk_[A-Za-z0-9_-]{49}/`, then the checksum. A management
+ * key is the same with `cpm_`.
  */
-const prefix = "cpk_";
 const randomCharacters = 43;
 const checksumCharacters = 6;
-const shape = new RegExp(`^${prefix}[\\w-]{${randomCharacters + checksumCharacters}}$`);
+const shape = new RegExp(`^cp[km]_[\\w-]{${randomCharacters + checksumCharacters}}$`);
 
 /** Makes a new client key. */
 export function newClientKey(): string {
+  return newKey("cpk_");
+}
+
+/** Makes a new key of the management API. */
+export function newManagementKey(): string {
+  return newKey("cpm_");
+}
+
+function newKey(prefix: string): string {
   const body = prefix + randomBytes(32).toString("base64url");
   return body + checksum(body);
 }
 
-/** Whether a text is a client key of ours, its checksum included. */
-export function isClientKeyShape(text: string): boolean {
+/** Whether a text is a key that we made, its checksum included. */
+export function isOwnKeyShape(text: string): boolean {
   if (!shape.test(text)) return false;
   const body = text.slice(0, -checksumCharacters);
   return checksum(body) === text.slice(-checksumCharacters);
@@ -70,7 +79,7 @@ export function isSampleKey(text: string): boolean {
   const key = text.trim();
   if (key.length < leastKeyCharacters) return true;
   // Ours is random for sure, whatever words it spells.
-  if (isClientKeyShape(key)) return false;
+  if (isOwnKeyShape(key)) return false;
   if (new Set(key).size < leastDistinctCharacters) return true;
   return (
     sampleForms.some((form) => form.test(key)) || isRepeated(key) || isRun(key) || isWords(key)

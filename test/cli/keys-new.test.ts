@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { parse } from "yaml";
-import { isClientKeyShape } from "../../src/kit/client-key.ts";
+import { isOwnKeyShape } from "../../src/kit/client-key.ts";
 import { runCaptured } from "./capture.ts";
 
 const digestOf = (key: string): string => createHash("sha256").update(key).digest("hex");
@@ -25,7 +25,7 @@ describe("keys new", () => {
     const { code, out, err } = await runCaptured(["keys", "new", ...argv]);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     const key = /^client key {3}(\S+)$/m.exec(out)?.[1] ?? "";
-    expect(isClientKeyShape(key)).toBe(true);
+    expect(isOwnKeyShape(key)).toBe(true);
     expect(out.split(key)).toHaveLength(2);
     const [entry] = parse(out.slice(out.indexOf("auth:\n"))).auth.api_keys;
     expect(entry.key_sha256).toBe(digestOf(key));

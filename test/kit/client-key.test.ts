@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { isClientKeyShape, isSampleKey, newClientKey } from "../../src/kit/client-key.ts";
+import { isOwnKeyShape, isSampleKey, newClientKey } from "../../src/kit/client-key.ts";
 
 describe("newClientKey", () => {
   test("has the documented shape, and is another one each time", () => {
@@ -8,13 +8,13 @@ describe("newClientKey", () => {
     expect(new Set(keys).size).toBe(1000);
     for (const key of keys) {
       expect(key).toMatch(/^cpk_[A-Za-z0-9_-]{49}$/);
-      expect(isClientKeyShape(key)).toBe(true);
+      expect(isOwnKeyShape(key)).toBe(true);
       expect(isSampleKey(key)).toBe(false);
     }
   });
 });
 
-describe("isClientKeyShape", () => {
+describe("isOwnKeyShape", () => {
   const body = `cpk_${"A".repeat(43)}`;
   const good = newClientKey();
   const last = good.at(-1) === "A" ? "B" : "A";
@@ -35,7 +35,7 @@ describe("isClientKeyShape", () => {
     ["empty", "", false],
   ];
   test.each(cases)("%s", (_name, text, expected) => {
-    expect(isClientKeyShape(text)).toBe(expected);
+    expect(isOwnKeyShape(text)).toBe(expected);
   });
 });
 

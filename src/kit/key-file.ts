@@ -10,11 +10,11 @@ import {
 } from "node:fs";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
-import { isSampleKey, newClientKey } from "./client-key.ts";
+import { isSampleKey } from "./client-key.ts";
 import { Secret } from "./secret.ts";
 
-/** The generated client key of a house that configures none. */
-export interface ClientKeyFile {
+/** A generated key of a house that configures none. */
+export interface KeyFile {
   readonly path: string;
   readonly key: Secret;
   /** It was made by this call. */
@@ -24,20 +24,26 @@ export interface ClientKeyFile {
 }
 
 /**
- * Reads `<dir>/client.key`, or makes it (0600, in a directory of 0700).
- * @param make false: never writes, and returns undefined where there is none
+ * Reads the key in a file of a directory, or makes it (0600, in a directory of 0700).
+ * @param name of the file, such as `client.key`
+ * @param make gives a new key; undefined: nothing is written, and a file must be there
+ * @returns undefined where there is none and none may be made
  * @throws a fault of the configuration when the directory or the file can't be used
  */
-export function clientKeyFile(dir: string, make: boolean): ClientKeyFile | undefined {
-  const path = join(dir, "client.key");
+export function keyFile(
+  dir: string,
+  name: string,
+  make: (() => string) | undefined,
+): KeyFile | undefined {
+  const path = join(dir, name);
   try {
     const old = read(path);
     if (old !== undefined) {
       const isOpen = (statSync(path).mode & 0o077) !== 0;
       return { path, key: new Secret(old), isNew: false, isOpen };
     }
-    if (!make) return undefined;
-    const key = newClientKey();
+    if (make === undefined) return undefined;
+    const key = make();
     write(dir, path, key);
     return { path, key: new Secret(key), isNew: true, isOpen: false };
   } catch (error) {
