@@ -1,15 +1,19 @@
 import type { LocalRequest, Provider } from "../../../src/contract/plugin.ts";
 import { isObject, parse } from "../../../src/kit/json-member.ts";
 import { chat } from "./chat.ts";
+import { completions } from "./completions.ts";
+import { countTokens } from "./count-tokens.ts";
+import { embeddings } from "./embeddings.ts";
 import { messages } from "./messages.ts";
 import { pacedStream } from "./paced-stream.ts";
+import { responses } from "./responses.ts";
 import type { Wire } from "./wire.ts";
 
 /** Pause before each piece of a streamed answer, in milliseconds: enough to be seen. */
 const paceMs = 8;
 
 /** What it speaks, one file each; a dialect that comes first is told first. */
-const wires: readonly Wire[] = [chat, messages];
+const wires: readonly Wire[] = [chat, completions, embeddings, responses, messages, countTokens];
 
 const wireOf = new Map(wires.map((wire) => [keyOf(wire.dialect.name, wire.surface), wire]));
 
@@ -39,6 +43,7 @@ function answer(request: LocalRequest): Response {
   const json = parse(new TextDecoder().decode(body));
   const spoken = wire.speak({ ...request, json: isObject(json) ? json : {} });
   if ("refused" in spoken) return refuse(wire, spoken.refused);
+  if ("error" in spoken) return toJson(spoken.status, JSON.stringify(spoken.error));
   if ("whole" in spoken) return toJson(200, JSON.stringify(spoken.whole));
   const type = spoken.type ?? "text/event-stream; charset=utf-8";
   return new Response(pacedStream(spoken.pieces, paceMs, signal), {

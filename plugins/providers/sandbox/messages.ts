@@ -1,4 +1,4 @@
-import { toCount } from "../../../src/kit/json-member.ts";
+import { isObject, toCount } from "../../../src/kit/json-member.ts";
 import { dialect } from "../../dialects/anthropic-messages.ts";
 import { type Echo, hear, noMessages, piecesOf, toEcho } from "./echo.ts";
 import { newId, toEvent, type Wire } from "./wire.ts";
@@ -10,8 +10,23 @@ export const messages: Wire = {
   speak({ json, model, stream }) {
     const heard = hear(json.messages, json.system);
     if (heard === undefined) return { refused: noMessages };
+    if (isObject(json.thread) && json.thread.type === "continue") return noThread;
     const echo = toEcho(heard, toCount(json.max_tokens));
     return stream ? { pieces: events(model, echo) } : { whole: reply(model, echo) };
+  },
+};
+
+/** The sandbox remembers nothing; told so, the official SDK sends all of the messages again. */
+const noThread = {
+  status: 404,
+  error: {
+    type: "error",
+    error: {
+      type: "not_found_error",
+      message: "The sandbox keeps no threads: send all messages.",
+      details: { error_code: "thread_not_found" },
+    },
+    request_id: null,
   },
 };
 

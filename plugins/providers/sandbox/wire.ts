@@ -22,7 +22,9 @@ export type Spoken =
       readonly type?: string;
     }
   /** A sentence that says what is wrong and how to mend it. */
-  | { readonly refused: string };
+  | { readonly refused: string }
+  /** An error with members that only this API has. */
+  | { readonly status: number; readonly error: object };
 
 /** The sandbox has no clock: all its answers are of the day it was made. */
 export const created = Date.UTC(2026, 10, 25) / 1000;
