@@ -80,6 +80,8 @@ class MessagesReader extends EventWatcher implements StreamReader {
   // before it, the name takes a half-written event over. So the SDK raises its own error class
   // and never sees that event, not even a `message_stop`.
   fail(problem: Problem): string {
+    // Whoever has seen a message's end would raise on what follows it.
+    if (this.#done) return "";
     return `:\nevent: error\ndata: ${JSON.stringify(toError(problem))}\n\n`;
   }
 

@@ -87,10 +87,12 @@ class ResponsesReader extends EventWatcher implements StreamReader {
 
   // One event for all: Codex knows `response.failed` alone, the SDKs raise on a member `error`.
   // The blank line ends what is half written, for Codex to skip it and the SDKs to fail on it;
-  // but a terminal event is taken over, so that nobody sees it.
+  // but a terminal event that lacks no more than that is taken over, so that nobody sees it.
   fail(problem: Problem): string {
+    // Whoever has seen the terminal event would raise on what follows it.
+    if (this.#done) return "";
     const rest = this.rest();
-    const isTaken = rest === undefined || rest.data === "" || terminal.test(rest.data);
+    const isTaken = rest === undefined || rest.data === "" || isWholeTerminal(rest.data);
     const error = toOpenaiError(problem);
     const { code, message, requestId: id } = problem;
     const event = {
@@ -99,7 +101,9 @@ class ResponsesReader extends EventWatcher implements StreamReader {
       response: { id, object: "response", status: "failed", error: { code, message }, output: [] },
       error,
     };
-    return `${isTaken ? ":" : "\n"}\nevent: response.failed\ndata: ${JSON.stringify(event)}\n\n`;
+    const lineEnd = this.inLine ? "\n" : "";
+    const before = isTaken ? lineEnd : "\n\n";
+    return `${before}event: response.failed\ndata: ${JSON.stringify(event)}\n\n`;
   }
 
   protected override event(name: string, data: string): void {
@@ -123,14 +127,12 @@ class ResponsesReader extends EventWatcher implements StreamReader {
   protected override long(head: string, tail: string): void {
     this.#recent = "";
     this.#longNumber = Number(/"sequence_number"\s*:\s*(\d{1,15})/.exec(head)?.[1] ?? -1);
-    const type = /"type"\s*:\s*"([\w.]+)"/.exec(head)?.[1];
-    if (type === "error") this.#failed = true;
+    const name = /^event: ?(\S+)/m.exec(head) ?? /"type"\s*:\s*"([\w.]+)"/.exec(head);
+    if (name?.[1] === "error") this.#failed = true;
     const usages = tail.match(/"usage"\s*:\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}/g) ?? [];
     const objects = usages.map((text) => parse(text.slice(text.indexOf("{"))));
-    this.#finish(
-      type,
-      objects.findLast((usage) => toUsage(usage) !== undefined),
-    );
+    const usage = objects.findLast((found) => toUsage(found) !== undefined);
+    this.#finish(name?.[1], usage);
   }
 
   #finish(type: unknown, usage: unknown): void {
@@ -149,6 +151,10 @@ class ResponsesReader extends EventWatcher implements StreamReader {
     }
     return this.#longNumber + 1;
   }
+}
+
+function isWholeTerminal(data: string): boolean {
+  return terminal.test(data) && parse(data) !== undefined;
 }
 
 function toUsage(usage: unknown): Usage | undefined {

@@ -76,6 +76,11 @@ export abstract class EventWatcher {
     return this.#read(latin1(this.#held, 0, this.#heldBytes));
   }
 
+  /** Whether the last line is not ended yet. */
+  protected get inLine(): boolean {
+    return this.#heldBytes > 0 && this.#last !== lf && this.#last !== cr;
+  }
+
   /** The last event of a run. */
   protected lastOf(run: string): SseEvent | undefined {
     let last: SseEvent | undefined;

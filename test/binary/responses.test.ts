@@ -233,6 +233,14 @@ describe("streams:", () => {
     expect(text.endsWith(last)).toBe(true);
   });
 
+  test("one that is whole but stays open ends well", async () => {
+    upstream.on("open", async (wire, request) => {
+      await wire.stream();
+      for (const event of eventsFor(request)) await wire.chunk(event);
+    });
+    expect(await read("open")).toBe(whole("open"));
+  });
+
   const broken: readonly (readonly [name: string, script: Script, code: string])[] = [
     ["ends too early", cutStream(1, (wire) => wire.endChunks()), "upstream_truncated"],
     ["falls silent", cutStream(1, () => {}), "upstream_timeout"],

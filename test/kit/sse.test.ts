@@ -28,6 +28,10 @@ class Collector extends EventWatcher {
     return this.rest();
   }
 
+  get isInLine(): boolean {
+    return this.inLine;
+  }
+
   get isLost(): boolean {
     return this.lost;
   }
@@ -145,6 +149,22 @@ describe("EventWatcher", () => {
     const watcher = new Collector(/^/);
     watcher.push(Buffer.from("data: a\n\nevent: x\ndata: b"));
     expect(watcher.finish()).toEqual({ name: "x", data: "b" });
+  });
+
+  test.each([
+    ["", false],
+    ["data: a", true],
+    ["data: a\n", false],
+    ["data: a\r", false],
+    ["data: a\n\n", false],
+    ["data: a\n\nda", true],
+    [":", true],
+  ])("knows of %j whether its line is ended", (text, expected) => {
+    for (let at = 0; at <= text.length; at++) {
+      const watcher = new Collector(/never/);
+      for (const chunk of cut(text, [at])) watcher.push(chunk);
+      expect(watcher.isInLine).toBe(expected);
+    }
   });
 
   test("shows every run of whole events, and the last event of one", () => {

@@ -8,8 +8,9 @@ export const responses: Wire = {
   dialect,
   surface: "responses",
   speak({ json, model, stream }) {
-    const { previous_response_id: previous } = json;
+    const { previous_response_id: previous, conversation } = json;
     if (typeof previous === "string") return notStored(previous);
+    if (conversation !== undefined && conversation !== null) return { refused: noConversation };
     const heard = hearInput(json.input, json.instructions);
     if (heard === undefined) return { refused: noInput };
     const limit = toCount(json.max_output_tokens);
@@ -26,6 +27,8 @@ export const responses: Wire = {
 const noInput =
   "`input` must be a text or a list with at least one item, such as " +
   '[{"role": "user", "content": "Hello"}].';
+
+const noConversation = "The sandbox keeps no conversations: send all of it as `input`.";
 
 function hearInput(input: unknown, instructions: unknown): Heard | undefined {
   if (typeof input !== "string") return hear(input, instructions);

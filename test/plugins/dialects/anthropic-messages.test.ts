@@ -290,6 +290,12 @@ describe("fail", () => {
     reader.push(Buffer.from(body));
     expect(reader.end()).toBe("error");
   });
+
+  test("nothing follows a message's end", () => {
+    const reader = dialect.readStream();
+    reader.push(Buffer.from(first + delta + stop));
+    expect(reader.fail(problem)).toBe("");
+  });
 });
 
 describe("listModels", () => {

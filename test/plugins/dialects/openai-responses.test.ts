@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
 import OpenAI from "openai";
+import { Stream } from "openai/streaming";
 import OpenAI7 from "openai-7";
+import { Stream as Stream7 } from "openai-7/streaming";
 import { dialect } from "../../../plugins/dialects/openai-responses.ts";
 import type { FactValue, Problem } from "../../../src/contract/plugin.ts";
 import type { Usage } from "../../../src/contract/types.ts";
@@ -123,6 +125,21 @@ describe("readStream", () => {
     [
       "with another usage",
       terminal("completed", { ...long, tools: [{ usage: { type: "x" } }] }),
+      "complete",
+      usage,
+    ],
+    [
+      "told by its name",
+      terminal("completed", { ...long, usage: reported }).replace(
+        '"type":"response.completed",',
+        "",
+      ),
+      "complete",
+      usage,
+    ],
+    [
+      "told by its type",
+      terminal("completed", { ...long, usage: reported }).replace(/^event: .*\n/, ""),
       "complete",
       usage,
     ],
@@ -277,6 +294,7 @@ describe("fail", () => {
     ["after a terminal event without its line", start + completed.slice(0, -2), 3, false],
     ["after an event without a number", 'data: {"type":"x"}\n\n', 0, true],
     ["after an event longer than is kept", start + big, 42, true],
+    ["after half a terminal event", start + completed.slice(0, -9), 3, false],
     ["in an event longer than is kept", start + big.slice(0, -40), 3, false],
   ];
   test.each(cases)("the official SDKs raise %s", async (_name, before, number, own) => {
@@ -316,12 +334,38 @@ describe("fail", () => {
     else expect(reader.end()).not.toBe("complete");
   });
 
+  test.each([
+    ["6", Stream],
+    ["7", Stream7],
+  ])("version %s of the official SDK raises at any cut", async (_name, sdk) => {
+    const whole = start + delta("hi") + completed;
+    for (let at = 0; at < whole.length; at++) {
+      const before = whole.slice(0, at);
+      const body = new Response(before + failAfter(before).words);
+      const seen: unknown[] = [];
+      const read = async (): Promise<void> => {
+        const quiet = { logLevel: "off" } as never;
+        const events = sdk.fromSSEResponse(body, new AbortController(), quiet);
+        for await (const event of events) seen.push((event as Event).type);
+      };
+      expect(await rejection(read())).toBeInstanceOf(Error);
+      expect(seen).not.toContain("response.completed");
+    }
+  });
+
+  test("nothing follows a terminal event", () => {
+    expect(failAfter(start + completed).words).toBe("");
+    expect(failAfter(`${start}${terminal("incomplete")}: ping\n\n`).words).toBe("");
+  });
+
   test("what Codex would read of it at any cut: never a completed response", () => {
     const whole = start + delta("hi") + completed;
     for (let at = 0; at < whole.length; at++) {
       const before = whole.slice(0, at);
       const seen = codexEvents(before + failAfter(before).words);
       expect(seen).not.toContain("response.completed");
+      // Only a terminal event that lacks nothing but its end takes our words along.
+      if (at < whole.length - 3) expect(seen.at(-1)).toBe("response.failed");
     }
   });
 });

@@ -373,6 +373,7 @@ describe("openai-responses", () => {
   test.each([
     ["no input", { input: [] }, "`input` must be", "bad_request"],
     ["an empty input", { input: "" }, "`input` must be", "bad_request"],
+    ["a conversation", { conversation: "conv_1" }, "keeps no conversations", "bad_request"],
     [
       "what it never stored",
       { previous_response_id: "resp_1" },
