@@ -123,7 +123,7 @@ function recognises(dialect: Dialect, request: Request): boolean {
 
 function walkOf(surface: Surface, dialect: Dialect, parts: AppParts): Walk {
   if (surface === "models") return guarded(parts, (x) => listModels(x, parts));
-  const keys: FactKeys = defineFactKeys(dialect.factKeys);
+  const keys: FactKeys = defineFactKeys(dialect.factKeys, dialect.textKeys);
   const house: CallHouse = { ...parts, fail: (x, error) => fail(parts, x, error) };
   return (x) => handleCall(x, house, keys);
 }
@@ -207,8 +207,10 @@ function runOther(
 ): Answer {
   const dialect = nearestDialect(parts.dialects, request, path);
   const route = { surface: "other" as const, dialect, pipeline: parts.pipelines.other };
+  const message = refusal.code === "not_found" ? dialect.unserved?.(path) : undefined;
+  const told = message === undefined ? refusal : { ...refusal, message };
   const walk: Walk = guarded(parts, async (x) =>
-    refuse(x, (await x.route.pipeline.request(x)) ?? refusal),
+    refuse(x, (await x.route.pipeline.request(x)) ?? told),
   );
   return run(parts, request, path, { dialect, route, walk }, transport, undefined);
 }

@@ -66,7 +66,7 @@ export function createGeneration(parts: GenerationParts): Generation {
     dialects,
     pipelines,
     catalog: createCatalog(providers, house.clock, log),
-    router: createRouter(providers),
+    router: createRouter(providers, dialects),
     house: { live: house.live, mono: house.clock.mono, release },
     limits: {
       bodyBytes: server.bodyBytes,

@@ -48,7 +48,7 @@ export async function handleCall(
     const late = x.route.pipeline.call(x, parsed.call);
     const denied = late instanceof Promise ? await late : late;
     if (denied !== undefined) return await refuse(x, denied);
-    const candidates = house.router.resolve(parsed.call.model, x.dialect);
+    const candidates = house.router.resolve(parsed.call.model, x.dialect, x.surface);
     if ("code" in candidates) return await refuse(x, candidates);
     return await tryCandidates(x, house, parsed, candidates);
   } catch (error) {

@@ -4,6 +4,7 @@ import { policy as policyHostGuard } from "../policies/host-guard.ts";
 import { policy as policyManagementAuth } from "../policies/management-auth.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
+import { dialect as dialectOpenaiResponses } from "../plugins/dialects/openai-responses.ts";
 import { provider as providerClaude } from "../plugins/providers/claude.ts";
 import { provider as providerOpenaiCompatible } from "../plugins/providers/openai-compatible.ts";
 import { provider as providerOpenai } from "../plugins/providers/openai.ts";
@@ -20,6 +21,7 @@ export const policies: readonly Policy[] = [
 export const dialects: readonly Dialect[] = [
   dialectAnthropicMessages,
   dialectOpenaiChat,
+  dialectOpenaiResponses,
 ];
 
 export const providers: readonly Provider[] = [

@@ -1,3 +1,5 @@
+import type { Dialect } from "./contract/plugin.ts";
+import type { Surface } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
 import type { ActiveProvider, Credential } from "./providers.ts";
 
@@ -10,8 +12,11 @@ export interface Candidate {
 }
 
 export interface Router {
-  /** Ways to serve a model in a dialect, best first; or why there is none. */
-  resolve(model: string, dialect: string): readonly Candidate[] | Refusal;
+  /**
+   * Ways to serve a model in a dialect, best first; or why there is none.
+   * @param surface what the call is for, to name an endpoint that would do
+   */
+  resolve(model: string, dialect: string, surface?: Surface): readonly Candidate[] | Refusal;
 }
 
 /** A provider's name for a model, and the ways to reach it that need no choice. */
@@ -24,8 +29,14 @@ interface Target {
   readonly equals: number;
 }
 
-/** Compiles the model table of a configuration. */
-export function createRouter(providers: readonly ActiveProvider[]): Router {
+/**
+ * Compiles the model table of a configuration.
+ * @param dialects for the endpoints that a refusal names
+ */
+export function createRouter(
+  providers: readonly ActiveProvider[],
+  dialects: readonly Dialect[] = [],
+): Router {
   const listed = new Map<string, Target[]>();
   const open: ActiveProvider[] = [];
   const add = (name: string, target: Target): void => {
@@ -62,7 +73,7 @@ export function createRouter(providers: readonly ActiveProvider[]): Router {
 
   const turns = new Map<ActiveProvider, number>();
   return {
-    resolve(model, dialect) {
+    resolve(model, dialect, surface) {
       const targets = find(model);
       const [first] = targets;
       if (first === undefined) return { code: "model_not_found" };
@@ -71,7 +82,7 @@ export function createRouter(providers: readonly ActiveProvider[]): Router {
           ? first.ways
           : targets.filter((t) => speaks(t, dialect)).flatMap((t) => inTurn(t, turns));
       if (candidates.length === 0 && !targets.some((t) => speaks(t, dialect))) {
-        return wrongDialect(first);
+        return wrongDialect(first, dialects, surface);
       }
       return candidates.length === 0 ? { code: "no_credential" } : candidates;
     },
@@ -107,11 +118,20 @@ function inTurn(
   return [...ways.slice(start, equals), ...ways.slice(0, start), ...ways.slice(equals)];
 }
 
-function wrongDialect({ provider }: Target): Refusal {
+function wrongDialect(
+  { provider }: Target,
+  dialects: readonly Dialect[],
+  surface: Surface | undefined,
+): Refusal {
+  const spoken = provider.kind.dialects.map((name) => {
+    const { routes = [] } = dialects.find((dialect) => dialect.name === name) ?? {};
+    const route = routes.find((r) => r.surface === surface) ?? routes[0];
+    return route === undefined ? name : `${name} (${route.method} ${route.path})`;
+  });
   return {
     code: "wrong_dialect",
     message:
-      `The provider \`${provider.name}\` speaks ${provider.kind.dialects.join(", ")}, ` +
-      "not the API of this endpoint. Call the endpoint of that API.",
+      `The provider \`${provider.name}\` speaks ${spoken.join(", ")}, ` +
+      "not the API of this endpoint. Call an endpoint of an API that it speaks.",
   };
 }

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import type { Dialect } from "../src/contract/plugin.ts";
+import type { Surface } from "../src/contract/types.ts";
 import { createRouter } from "../src/router.ts";
-import { activeProvider, credential } from "./harness/stubs.ts";
+import { activeProvider, credential, lineDialect } from "./harness/stubs.ts";
 
 const alpha = activeProvider({
   name: "alpha",
@@ -91,6 +93,24 @@ describe("resolve", () => {
     const refusal = createRouter([other]).resolve("foreign", "line");
     expect(refusal).toMatchObject({ message: expect.stringContaining("`other` speaks other") });
   });
+});
+
+test("wrong dialect names the endpoint that would do", () => {
+  const spoken: Dialect = {
+    ...lineDialect,
+    name: "other",
+    routes: [
+      { method: "POST", path: "/other", surface: "messages" },
+      { method: "POST", path: "/other/count", surface: "count_tokens" },
+    ],
+  };
+  const router = createRouter([other], [lineDialect, spoken]);
+  const messageOf = (surface: Surface | undefined): unknown =>
+    (router.resolve("foreign", "line", surface) as { message?: string }).message;
+  expect(messageOf("messages")).toContain("speaks other (POST /other),");
+  expect(messageOf("count_tokens")).toContain("speaks other (POST /other/count),");
+  expect(messageOf("embeddings")).toContain("speaks other (POST /other),");
+  expect(messageOf(undefined)).toContain("speaks other (POST /other),");
 });
 
 describe("credentials", () => {

@@ -15,6 +15,7 @@ export const dialect: Dialect = {
   name: "anthropic-messages",
   routes: [
     { method: "POST", path: "/v1/messages", surface: "messages" },
+    { method: "POST", path: "/v1/messages/count_tokens", surface: "count_tokens" },
     { method: "GET", path: "/v1/models", surface: "models" },
     { method: "GET", path: "/v1/models/:target{.+}", surface: "models" },
   ],
@@ -23,8 +24,13 @@ export const dialect: Dialect = {
     return header("x-api-key") !== null && header("authorization") === null;
   },
   factKeys: ["model", "stream", "max_tokens", "messages", "system", "tools"],
-  readCall: (fact, bodyBytes) => {
+  textKeys: ["system"],
+  readCall: (fact, bodyBytes, { surface }) => {
     const model = fact("model");
+    if (surface === "count_tokens") {
+      const counted = { model: model as string, stream: false, maxTokens: 0, bodyBytes };
+      return modelProblem(model) ?? counted;
+    }
     const stream = fact("stream");
     const limit = fact("max_tokens");
     const wrong =
@@ -37,7 +43,8 @@ export const dialect: Dialect = {
     return { model: model as string, stream: stream === true, maxTokens, bodyBytes };
   },
   error: (problem) => JSON.stringify(toError(problem)),
-  readUsage: (reply) => toUsage(mergeCounts(undefined, readLastMember(reply, "usage"))),
+  readUsage: (reply) =>
+    toUsage(mergeCounts(undefined, readLastMember(reply, "usage"))) ?? readCount(reply),
   readStream: () => new MessagesReader(),
   listModels: (models) =>
     JSON.stringify({
@@ -73,6 +80,8 @@ class MessagesReader extends EventWatcher implements StreamReader {
   // before it, the name takes a half-written event over. So the SDK raises its own error class
   // and never sees that event, not even a `message_stop`.
   fail(problem: Problem): string {
+    // Whoever has seen a message's end would raise on what follows it.
+    if (this.#done) return "";
     return `:\nevent: error\ndata: ${JSON.stringify(toError(problem))}\n\n`;
   }
 
@@ -117,6 +126,18 @@ function mergeCounts(known: Counts | undefined, usage: unknown): Counts | undefi
     ),
   };
 }
+
+/** An answer that only counts has spent nothing, and says so; nothing said would be an estimate. */
+function readCount(reply: Uint8Array): Usage | undefined {
+  return typeof readLastMember(reply, "input_tokens") === "number" ? nothingSpent : undefined;
+}
+
+const nothingSpent: Usage = {
+  inputTokens: 0,
+  outputTokens: 0,
+  cachedTokens: 0,
+  reasoningTokens: 0,
+};
 
 function toUsage(counts: Counts | undefined): Usage | undefined {
   if (counts === undefined) return undefined;

@@ -1,11 +1,18 @@
-import type { Dialect, ModelEntry, Problem, StreamReader } from "../../src/contract/plugin.ts";
+import type { Dialect, FactValue, Problem, StreamReader } from "../../src/contract/plugin.ts";
+import type { Call } from "../../src/contract/policy.ts";
 import type { Usage } from "../../src/contract/types.ts";
-import { maxTokensProblem, modelProblem, streamProblem } from "../../src/kit/call-facts.ts";
+import {
+  countProblem,
+  maxTokensProblem,
+  modelProblem,
+  streamProblem,
+} from "../../src/kit/call-facts.ts";
 import { isObject, parse, readLastMember, toCount } from "../../src/kit/json-member.ts";
+import { toOpenaiError, toOpenaiModel, toOpenaiModels } from "../../src/kit/openai-shapes.ts";
 import { EventWatcher } from "../../src/kit/sse.ts";
 
 /**
- * OpenAI's Chat Completions.
+ * OpenAI's Chat Completions, and what speaks like it: the older Completions, and Embeddings.
  *
  * Usage: `inputTokens` is `prompt_tokens`, which counts cache reads in; `cachedTokens` and
  * `reasoningTokens` are parts of the input and of the output.
@@ -14,6 +21,8 @@ export const dialect: Dialect = {
   name: "openai-chat",
   routes: [
     { method: "POST", path: "/v1/chat/completions", surface: "chat" },
+    { method: "POST", path: "/v1/completions", surface: "completions" },
+    { method: "POST", path: "/v1/embeddings", surface: "embeddings" },
     { method: "GET", path: "/v1/models", surface: "models" },
     { method: "GET", path: "/v1/models/:target{.+}", surface: "models" },
   ],
@@ -21,28 +30,79 @@ export const dialect: Dialect = {
     if (header("anthropic-version") !== null) return false;
     return header("x-api-key") === null || header("authorization") !== null;
   },
-  factKeys: ["model", "stream", "max_tokens", "max_completion_tokens", "messages", "tools"],
-  readCall: (fact, bodyBytes) => {
-    const model = fact("model");
-    const stream = fact("stream");
-    const older = fact("max_tokens");
-    const newer = fact("max_completion_tokens");
-    const wrong =
-      modelProblem(model) ??
-      streamProblem(stream) ??
-      maxTokensProblem("max_tokens", older) ??
-      maxTokensProblem("max_completion_tokens", newer);
-    if (wrong !== undefined) return wrong;
-    // Providers differ in which of the two they obey, so the larger one is the bound.
-    const maxTokens = Math.max(toCount(older), toCount(newer)) || undefined;
-    return { model: model as string, stream: stream === true, maxTokens, bodyBytes };
+  factKeys: [
+    ...["model", "stream", "max_tokens", "max_completion_tokens", "n", "best_of"],
+    ...["messages", "tools", "functions", "prompt", "suffix", "input"],
+  ],
+  textKeys: ["prompt", "suffix", "input"],
+  readCall: (fact, bodyBytes, { surface }) => {
+    if (surface === "embeddings") return readEmbeddings(fact, bodyBytes);
+    return surface === "completions" ? readCompletion(fact, bodyBytes) : readChat(fact, bodyBytes);
   },
   error: (problem) => JSON.stringify(toError(problem)),
   readUsage: (reply) => toUsage(readLastMember(reply, "usage")),
   readStream: () => new ChatReader(),
-  listModels: (models) => JSON.stringify({ object: "list", data: models.map(toModel) }),
-  oneModel: (model) => JSON.stringify(toModel(model)),
+  listModels: (models) => JSON.stringify(toOpenaiModels(models)),
+  oneModel: (model) => JSON.stringify(toOpenaiModel(model)),
 };
+
+type Facts = (key: string) => FactValue;
+
+function readChat(fact: Facts, bodyBytes: number): Call | string {
+  const older = fact("max_tokens");
+  const newer = fact("max_completion_tokens");
+  const wrong =
+    maxTokensProblem("max_tokens", older) ?? maxTokensProblem("max_completion_tokens", newer);
+  // Providers differ in which of the two they obey, so the larger one is the bound.
+  const limit = Math.max(toCount(older), toCount(newer)) || undefined;
+  return wrong ?? toCall(fact, bodyBytes, limit, 1);
+}
+
+function readCompletion(fact: Facts, bodyBytes: number): Call | string {
+  const asked = fact("max_tokens");
+  const best = fact("best_of");
+  const wrong =
+    // With 0 and `echo`, the tokens of the prompt are rated and none is added.
+    (asked === 0 ? undefined : maxTokensProblem("max_tokens", asked)) ??
+    (best === 0 ? undefined : countProblem("best_of", best));
+  const each = typeof asked === "number" ? asked : defaultMaxTokens;
+  // A list may hold many prompts, each with a reply of its own: then there is no bound.
+  const isList = typeof fact("prompt") === "symbol";
+  const limit = isList && each > 0 ? undefined : each;
+  return wrong ?? toCall(fact, bodyBytes, limit, toCount(best));
+}
+
+/** What the API says where `max_tokens` is absent. */
+const defaultMaxTokens = 16;
+
+/**
+ * @param limit most tokens of one reply
+ * @param leastReplies how many are made, if `n` does not ask for more
+ */
+function toCall(
+  fact: Facts,
+  bodyBytes: number,
+  limit: number | undefined,
+  leastReplies: number,
+): Call | string {
+  const model = fact("model");
+  const stream = fact("stream");
+  const replies = fact("n");
+  const wrong = modelProblem(model) ?? streamProblem(stream) ?? countProblem("n", replies);
+  if (wrong !== undefined) return wrong;
+  const count = Math.max(1, toCount(replies), leastReplies);
+  const maxTokens =
+    limit === undefined ? undefined : Math.min(limit * count, Number.MAX_SAFE_INTEGER);
+  return { model: model as string, stream: stream === true, maxTokens, bodyBytes };
+}
+
+function readEmbeddings(fact: Facts, bodyBytes: number): Call | string {
+  const model = fact("model");
+  const wrong = modelProblem(model);
+  if (wrong !== undefined) return wrong;
+  if (fact("stream") === true) return "Embeddings come whole: leave `stream` out.";
+  return { model: model as string, stream: false, maxTokens: 0, bodyBytes };
+}
 
 const marker = /"(?:usage|error)"(?!\s*:\s*null)|\[DONE\]|event: ?error/;
 
@@ -100,17 +160,6 @@ function toUsage(usage: unknown): Usage | undefined {
   };
 }
 
-function toError({ code, status, message }: Problem): object {
-  return { error: { message, type: errorType(status), param: null, code } };
-}
-
-function errorType(status: number): string {
-  if (status === 401) return "authentication_error";
-  if (status === 403) return "permission_error";
-  if (status === 429) return "rate_limit_error";
-  return status >= 500 ? "server_error" : "invalid_request_error";
-}
-
-function toModel({ id, provider, created }: ModelEntry): object {
-  return { id, object: "model", created, owned_by: provider };
+function toError(problem: Problem): object {
+  return { error: toOpenaiError(problem) };
 }

@@ -9,8 +9,11 @@ export const provider: Provider = {
   baseUrl: "https://api.anthropic.com",
   version: "v1",
   credential: "required",
-  // The list comes in pages of 20 unless asked for more.
-  path: (surface) => (surface === "models" ? "/models?limit=1000" : "/messages"),
+  path(surface) {
+    // The list comes in pages of 20 unless asked for more.
+    if (surface === "models") return "/models?limit=1000";
+    return surface === "count_tokens" ? "/messages/count_tokens" : "/messages";
+  },
   authorize: (headers, secret) => {
     headers["x-api-key"] = secret;
   },

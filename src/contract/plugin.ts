@@ -18,6 +18,8 @@ export interface Dialect {
   recognises(header: (name: string) => string | null): boolean;
   /** Top-level keys of a body whose values are facts. */
   readonly factKeys: readonly string[];
+  /** Those whose strings are text for a model: they may hold any character. */
+  readonly textKeys?: readonly string[];
   /**
    * Reads a call from the facts of its body.
    * @param fact value of a fact key: decoded scalar, undefined when absent, a symbol for an object
@@ -32,6 +34,11 @@ export interface Dialect {
    * the top-level `model` does.
    */
   rename?(body: Uint8Array, model: string): Uint8Array;
+  /**
+   * Why a path of the vendor's API that is no route of ours can't be one, as a sentence that says
+   * what to do instead; undefined: it is none of the vendor's.
+   */
+  unserved?(path: string): string | undefined;
   /** Body of an error, as the vendor's own API shapes it. */
   error(problem: Problem): string;
   /** Usage of a whole JSON reply; undefined when it reports none. */

@@ -24,7 +24,17 @@ export function streamProblem(stream: unknown): string | undefined {
 
 /** Says what is wrong with a limit of output tokens; undefined when it is good or absent. */
 export function maxTokensProblem(key: string, limit: unknown): string | undefined {
-  if (limit === undefined || limit === null) return undefined;
-  if (Number.isSafeInteger(limit) && (limit as number) > 0) return undefined;
-  return `\`${key}\` must be a whole number of tokens from 1, without quotes.`;
+  return isCount(limit)
+    ? undefined
+    : `\`${key}\` must be a whole number of tokens from 1, without quotes.`;
+}
+
+/** Says what is wrong with a number of replies; undefined when it is good or absent. */
+export function countProblem(key: string, count: unknown): string | undefined {
+  return isCount(count) ? undefined : `\`${key}\` must be a whole number from 1, without quotes.`;
+}
+
+function isCount(value: unknown): boolean {
+  if (value === undefined || value === null) return true;
+  return Number.isSafeInteger(value) && (value as number) > 0;
 }

@@ -22,6 +22,8 @@ export type FactProblem = keyof typeof factProblems;
 export interface FactKeys<Name extends string = string> {
   readonly exact: ReadonlyMap<string, Name>;
   readonly folded: ReadonlySet<string>;
+  /** Those whose strings are text for a model: nobody compares them, so any character goes. */
+  readonly texts: ReadonlySet<string>;
 }
 
 /** A top-level value (undefined for an object or array) and its bytes, quotes included. */
@@ -64,11 +66,15 @@ interface Scanner {
 /**
  * Compiles the names of the facts; call it once, at load.
  * @param names all top-level keys that any policy reads, those of objects and arrays too
+ * @param texts those of them whose strings are text for a model
  */
-export function defineFactKeys<const Name extends string>(names: readonly Name[]): FactKeys<Name> {
+export function defineFactKeys<const Name extends string>(
+  names: readonly Name[],
+  texts: readonly Name[] = [],
+): FactKeys<Name> {
   const folded = new Set(names.map(fold));
   if (folded.size !== names.length) throw new Error("two fact keys look alike");
-  return { exact: new Map(names.map((name) => [name, name])), folded };
+  return { exact: new Map(names.map((name) => [name, name])), folded, texts: new Set(texts) };
 }
 
 /**
@@ -179,7 +185,8 @@ function takeFact(s: Scanner, start: number, end: number): boolean {
   else if (first !== 0x22 && first !== 0x7b && first !== 0x5b) {
     value = Number(s.bytes.toString("latin1", start, end));
   }
-  if (isAmbiguous(value, end - start)) return fail(s, "ambiguous_value", start) > 0;
+  const isText = typeof value === "string" && s.keys.texts.has(s.name);
+  if (!isText && isAmbiguous(value, end - start)) return fail(s, "ambiguous_value", start) > 0;
   s.facts.set(s.name, { value, start, end });
   s.name = undefined;
   return true;

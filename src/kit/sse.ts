@@ -3,6 +3,9 @@ import { Buffer } from "node:buffer";
 /** Longest event that is looked into, in bytes. */
 export const maxEventBytes = 1024 * 1024;
 
+/** How much of either end of a longer event is shown, in bytes. */
+export const shownBytes = 16 * 1024;
+
 /** A buffer that has grown beyond this is given back as soon as its event is over, in bytes. */
 const keptBytes = 4096;
 
@@ -30,7 +33,8 @@ export abstract class EventWatcher {
   #heldBytes = 0;
   /** The last byte held or skipped. */
   #last = lf;
-  #skipping = false;
+  /** The start of an event that is too long; `#held` then has its end. */
+  #head: string | undefined = undefined;
   #started = false;
   #lost = false;
 
@@ -42,6 +46,12 @@ export abstract class EventWatcher {
   /** Takes a whole event out of a run that the marker pointed at. */
   protected abstract event(name: string, data: string): void;
 
+  /** Sees every run of whole events; a hook, since most readers have no use for it. */
+  protected seen(_run: string): void {}
+
+  /** Sees the first and the last bytes of an event that is too long, once it is over. */
+  protected long(_head: string, _tail: string): void {}
+
   /** Whether an event was too long to be looked into. */
   protected get lost(): boolean {
     return this.#lost;
@@ -49,7 +59,7 @@ export abstract class EventWatcher {
 
   push(chunk: Uint8Array): void {
     let from = 0;
-    if (this.#heldBytes > 0 || this.#skipping) {
+    if (this.#heldBytes > 0) {
       from = firstEnd(chunk, this.#last);
       this.#hold(chunk, 0, from < 0 ? chunk.length : from);
       if (from < 0) return;
@@ -62,20 +72,30 @@ export abstract class EventWatcher {
 
   /** The event that the stream's end left without its blank line; no client will see it. */
   protected rest(): SseEvent | undefined {
+    if (this.#head !== undefined) return undefined;
     return this.#read(latin1(this.#held, 0, this.#heldBytes));
+  }
+
+  /** Whether the last line is not ended yet. */
+  protected get inLine(): boolean {
+    return this.#heldBytes > 0 && this.#last !== lf && this.#last !== cr;
+  }
+
+  /** The last event of a run. */
+  protected lastOf(run: string): SseEvent | undefined {
+    let last: SseEvent | undefined;
+    readEvents(run, (name, data) => {
+      last = { name, data };
+    });
+    return last;
   }
 
   #hold(chunk: Uint8Array, from: number, to: number): void {
     if (to === from) return;
     this.#last = chunk[to - 1] as number;
-    if (this.#skipping) return;
     const needed = this.#heldBytes + to - from;
-    if (needed > maxEventBytes) {
-      this.#skipping = true;
-      this.#lost = true;
-      this.#started = true;
-      this.#held = nothing;
-      this.#heldBytes = 0;
+    if (this.#head !== undefined || needed > maxEventBytes) {
+      this.#skip(chunk.subarray(from, to));
       return;
     }
     if (needed > this.#held.length) {
@@ -88,45 +108,71 @@ export abstract class EventWatcher {
     this.#heldBytes = needed;
   }
 
+  /** Keeps no more of a long event than its start and its end. */
+  #skip(piece: Uint8Array): void {
+    const held = this.#held.subarray(0, this.#heldBytes);
+    if (this.#head === undefined) {
+      const more = piece.subarray(0, Math.max(0, shownBytes - held.length));
+      this.#head =
+        latin1(held, 0, Math.min(held.length, shownBytes)) + latin1(more, 0, more.length);
+      this.#lost = true;
+      this.#started = true;
+    }
+    const fresh = piece.subarray(Math.max(0, piece.length - shownBytes));
+    const old = held.subarray(Math.max(0, held.length - (shownBytes - fresh.length)));
+    this.#held = Buffer.concat([old, fresh]);
+    this.#heldBytes = this.#held.length;
+  }
+
   /** The held event is over. */
   #release(): void {
-    if (!this.#skipping) this.#look(latin1(this.#held, 0, this.#heldBytes));
-    this.#skipping = false;
+    const text = latin1(this.#held, 0, this.#heldBytes);
+    if (this.#head === undefined) this.#look(text);
+    else this.long(this.#head, text);
+    this.#head = undefined;
     this.#heldBytes = 0;
     if (this.#held.length > keptBytes) this.#held = nothing;
   }
 
   #look(text: string): void {
     if (this.#marker.test(text)) this.#read(text);
+    this.seen(text);
     this.#started = true;
   }
 
-  /** Tells the events of a text and returns the one that has no blank line yet. */
   #read(text: string): SseEvent | undefined {
     const clean = !this.#started && text.startsWith("\xef\xbb\xbf") ? text.slice(3) : text;
-    let name = "";
-    let data: string | undefined;
-    const lines = clean.split(/\r\n|\n|\r/);
-    // What follows the last line break is no blank line, but a line not yet ended.
-    const unended = lines.pop() ?? "";
-    const take = (line: string): void => {
-      if (isField(line, "event")) name = toValue(line);
-      else if (isField(line, "data")) {
-        data = data === undefined ? toValue(line) : `${data}\n${toValue(line)}`;
-      }
-    };
-    for (const line of lines) {
-      if (line !== "") {
-        take(line);
-        continue;
-      }
-      if (name !== "" || data !== undefined) this.event(name, data ?? "");
-      name = "";
-      data = undefined;
-    }
-    take(unended);
-    return name === "" && data === undefined ? undefined : { name, data: data ?? "" };
+    return readEvents(clean, (name, data) => this.event(name, data));
   }
+}
+
+/** Tells the events of a text and returns the one that has no blank line yet. */
+function readEvents(
+  text: string,
+  tell: (name: string, data: string) => void,
+): SseEvent | undefined {
+  let name = "";
+  let data: string | undefined;
+  const lines = text.split(/\r\n|\n|\r/);
+  // What follows the last line break is no blank line, but a line not yet ended.
+  const unended = lines.pop() ?? "";
+  const take = (line: string): void => {
+    if (isField(line, "event")) name = toValue(line);
+    else if (isField(line, "data")) {
+      data = data === undefined ? toValue(line) : `${data}\n${toValue(line)}`;
+    }
+  };
+  for (const line of lines) {
+    if (line !== "") {
+      take(line);
+      continue;
+    }
+    if (name !== "" || data !== undefined) tell(name, data ?? "");
+    name = "";
+    data = undefined;
+  }
+  take(unended);
+  return name === "" && data === undefined ? undefined : { name, data: data ?? "" };
 }
 
 function isField(line: string, field: string): boolean {

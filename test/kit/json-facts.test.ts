@@ -410,3 +410,24 @@ describe("properties", () => {
     );
   });
 });
+
+describe("texts", () => {
+  const withTexts = defineFactKeys(["model", "input"], ["input"]);
+  test.each([
+    [String.raw`{"model":"m","input":"a\u0000b"}`, undefined],
+    [String.raw`{"model":"m","input":"a\ud800"}`, undefined],
+    [String.raw`{"model":"m\u0000","input":"a"}`, "ambiguous_value"],
+    ['{"input":1e999}', "ambiguous_value"],
+    ['{"input":"a","input":"b"}', "duplicate_key"],
+    [String.raw`{"input":"\x"}`, "bad_string"],
+  ])("%s", (body, problem) => {
+    const result = scanFacts(Buffer.from(body), withTexts);
+    expect(result.ok ? undefined : result.problem).toBe(problem as never);
+  });
+
+  test("come out as JSON.parse reads them", () => {
+    const body = String.raw`{"input":"a\u0000b\ud83e\udd8a\n"}`;
+    const result = scanFacts(Buffer.from(body), withTexts);
+    expect(result.ok && result.facts.get("input")?.value).toBe(JSON.parse(body).input);
+  });
+});

@@ -1,17 +1,35 @@
 import { describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { EventWatcher, maxEventBytes, type SseEvent } from "../../src/kit/sse.ts";
+import { EventWatcher, maxEventBytes, type SseEvent, shownBytes } from "../../src/kit/sse.ts";
 
 class Collector extends EventWatcher {
   readonly events: SseEvent[] = [];
+  readonly runs: string[] = [];
+  readonly longs: (readonly [head: string, tail: string])[] = [];
 
   protected override event(name: string, data: string): void {
     this.events.push({ name: decode(name), data: decode(data) });
   }
 
+  protected override seen(run: string): void {
+    this.runs.push(run);
+  }
+
+  protected override long(head: string, tail: string): void {
+    this.longs.push([head, tail]);
+  }
+
+  last(): SseEvent | undefined {
+    return this.lastOf(this.runs.at(-1) ?? "");
+  }
+
   finish(): SseEvent | undefined {
     return this.rest();
+  }
+
+  get isInLine(): boolean {
+    return this.inLine;
   }
 
   get isLost(): boolean {
@@ -133,6 +151,33 @@ describe("EventWatcher", () => {
     expect(watcher.finish()).toEqual({ name: "x", data: "b" });
   });
 
+  test.each([
+    ["", false],
+    ["data: a", true],
+    ["data: a\n", false],
+    ["data: a\r", false],
+    ["data: a\n\n", false],
+    ["data: a\n\nda", true],
+    [":", true],
+  ])("knows of %j whether its line is ended", (text, expected) => {
+    for (let at = 0; at <= text.length; at++) {
+      const watcher = new Collector(/never/);
+      for (const chunk of cut(text, [at])) watcher.push(chunk);
+      expect(watcher.isInLine).toBe(expected);
+    }
+  });
+
+  test("shows every run of whole events, and the last event of one", () => {
+    const watcher = new Collector(/never/);
+    watcher.push(Buffer.from("data: a\n\nevent: x\ndata: b\n\ndata: c"));
+    expect(watcher.runs).toEqual(["data: a\n\nevent: x\ndata: b\n\n"]);
+    expect(watcher.last()).toEqual({ name: "x", data: "b" });
+    watcher.push(Buffer.from("\n\n: d\n\n"));
+    expect(watcher.runs.slice(1)).toEqual(["data: c\n\n", ": d\n\n"]);
+    expect(watcher.last()).toBeUndefined();
+    expect(watcher.events).toEqual([]);
+  });
+
   describe("an event that is too long", () => {
     const fill = (bytes: number): Uint8Array => new Uint8Array(bytes).fill(0x61);
     const run = (bytes: number, size: number): Collector => {
@@ -165,6 +210,39 @@ describe("EventWatcher", () => {
         watcher.push(end.subarray(split));
         expect(watcher.events).toEqual([{ name: "", data: "b" }]);
       }
+    });
+
+    test.each([[1], [999], [shownBytes - 1], [shownBytes], [shownBytes + 1], [65_536], [3e6]])(
+      "its first and its last bytes are shown, in chunks of %d",
+      (size) => {
+        const start = `event: big\ndata: ${"a".repeat(40_000)}`;
+        const end = `${"z".repeat(40_000)}"usage":7}\n\n`;
+        const filling = size === 1 ? 0 : maxEventBytes;
+        const text = `${start}${"m".repeat(filling)}${end}`;
+        const watcher = new Collector(/^/);
+        if (size === 1) watcher.push(Buffer.from(start + "m".repeat(maxEventBytes)));
+        const rest = Buffer.from(size === 1 ? end : text);
+        for (let at = 0; at < rest.length; at += size) watcher.push(rest.subarray(at, at + size));
+        watcher.push(Buffer.from("data: b\n\n"));
+        if (size > text.length) {
+          // One that is whole in its chunk is looked at, whatever its length.
+          expect(watcher.longs).toEqual([]);
+          expect(watcher.events).toHaveLength(2);
+          return;
+        }
+        expect(watcher.longs).toHaveLength(1);
+        const [head = "", tail = ""] = watcher.longs[0] ?? [];
+        expect(head).toBe(start.slice(0, shownBytes));
+        expect(tail.length).toBeLessThanOrEqual(shownBytes);
+        expect(tail).toEndWith('"usage":7}\n\n');
+        expect(`${"m".repeat(filling)}${end}`).toEndWith(tail);
+        expect(watcher.events).toEqual([{ name: "", data: "b" }]);
+      },
+    );
+
+    test("is no event left over", () => {
+      const watcher = run(maxEventBytes + 10, 65_536);
+      expect(watcher.finish()).toBeUndefined();
     });
   });
 });

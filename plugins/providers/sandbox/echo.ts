@@ -1,10 +1,18 @@
-import { isObject, toCount } from "../../../src/kit/json-member.ts";
+import { isObject } from "../../../src/kit/json-member.ts";
 
 /** How much of the user's text is repeated, in characters. */
 const echoLength = 500;
 
 /** Characters that count as one token: an estimate, since the sandbox has no tokenizer. */
 const charactersPerToken = 4;
+
+/** What the sandbox was told, whichever API it came by. */
+export interface Heard {
+  /** The user's last words. */
+  readonly said: string;
+  /** Length of all text of the request. */
+  readonly characters: number;
+}
 
 /** What the sandbox says, and what it would have cost. */
 export interface Echo {
@@ -17,51 +25,64 @@ export interface Echo {
   readonly outputTokens: number;
 }
 
-/** Makes the answer to a request of either dialect; undefined when it holds no messages. */
-export function toEcho(request: Readonly<Record<string, unknown>>): Echo | undefined {
-  const { messages } = request;
-  if (!Array.isArray(messages) || messages.length === 0) return undefined;
-  let said = "";
-  let length = textOf(request.system).length;
-  for (const message of messages as unknown[]) {
-    if (!isObject(message)) continue;
-    const text = textOf(message.content);
-    length += text.length;
-    if (message.role === "user" && text !== "") said = text;
-  }
+/**
+ * Makes the answer to what was heard.
+ * @param limitTokens 0: no limit
+ */
+export function toEcho({ said, characters }: Heard, limitTokens: number): Echo {
   const asked = said.length > echoLength ? `${cut(said, echoLength)}…` : said;
   const heard = asked === "" ? "You sent no text." : `You said: ${asked}`;
   const whole = `This is the cliproxy sandbox: no model is behind it. ${heard}`;
-  const limit = limitOf(request);
-  const text = cut(whole, limit * charactersPerToken);
+  const text = limitTokens > 0 ? cut(whole, limitTokens * charactersPerToken) : whole;
   return {
     text,
     isCut: text.length < whole.length,
-    inputTokens: toTokens(length),
+    inputTokens: toTokens(characters),
     outputTokens: toTokens(text.length),
   };
 }
 
-function limitOf({ max_completion_tokens: newer, max_tokens: older }: Record<string, unknown>) {
-  return toCount(newer) || toCount(older) || Number.MAX_SAFE_INTEGER;
+/** What an API that takes messages says to a request without any. */
+export const noMessages =
+  "`messages` must be a list with at least one message, such as " +
+  '[{"role": "user", "content": "Hello"}].';
+
+/** Hears a list of messages and what stands before it; undefined when it holds no message. */
+export function hear(messages: unknown, before: unknown): Heard | undefined {
+  if (!Array.isArray(messages) || messages.length === 0) return undefined;
+  let said = "";
+  let characters = textOf(before).length;
+  for (const message of messages as unknown[]) {
+    if (!isObject(message)) continue;
+    const text = textOf(message.content);
+    characters += text.length;
+    if (message.role === "user" && text !== "") said = text;
+  }
+  return { said, characters };
 }
 
-function toTokens(length: number): number {
-  return Math.max(1, Math.ceil(length / charactersPerToken));
+/** Estimated: length / 4, at least 1. */
+export function toTokens(characters: number): number {
+  return Math.max(1, Math.ceil(characters / charactersPerToken));
 }
 
-/** Never leaves half a surrogate pair. */
-function cut(text: string, length: number): string {
-  if (text.length <= length) return text;
-  return text.slice(0, length).replace(/[\ud800-\udbff]$/, "");
+/** Words with the space before them, as models stream; long ones in parts. */
+export function piecesOf(text: string): readonly string[] {
+  return text.match(/\s*\S{1,24}|\s+/gu) ?? [];
 }
 
 /** The text of a message: a string, or the text parts of a list. */
-function textOf(content: unknown): string {
+export function textOf(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
   return (content as unknown[])
     .map((part) => (isObject(part) && typeof part.text === "string" ? part.text : ""))
     .filter((text) => text !== "")
     .join("\n");
+}
+
+/** Never leaves half a surrogate pair. */
+function cut(text: string, length: number): string {
+  if (text.length <= length) return text;
+  return text.slice(0, length).replace(/[\ud800-\udbff]$/, "");
 }

@@ -1,19 +1,27 @@
-import type { Dialect, LocalRequest, Provider } from "../../../src/contract/plugin.ts";
+import type { LocalRequest, Provider } from "../../../src/contract/plugin.ts";
 import { isObject, parse } from "../../../src/kit/json-member.ts";
-import { dialect as anthropicMessages } from "../../dialects/anthropic-messages.ts";
-import { dialect as openaiChat } from "../../dialects/openai-chat.ts";
-import { toEcho } from "./echo.ts";
+import { chat } from "./chat.ts";
+import { completions } from "./completions.ts";
+import { countTokens } from "./count-tokens.ts";
+import { embeddings } from "./embeddings.ts";
+import { messages } from "./messages.ts";
 import { pacedStream } from "./paced-stream.ts";
-import { chatEvents, chatReply, messageEvents, messageReply, type Reply } from "./wire.ts";
+import { responses } from "./responses.ts";
+import type { Wire } from "./wire.ts";
 
 /** Pause before each piece of a streamed answer, in milliseconds: enough to be seen. */
 const paceMs = 8;
+
+/** What it speaks, one file each; a dialect that comes first is told first. */
+const wires: readonly Wire[] = [chat, completions, embeddings, responses, messages, countTokens];
+
+const wireOf = new Map(wires.map((wire) => [keyOf(wire.dialect.name, wire.surface), wire]));
 
 /** Answers in process, without an account: for a first try, for tests, for offline work. */
 export const provider: Provider = {
   protocol: "sandbox",
   summary: "Built in: echoes what it is asked, needs no account and calls nobody.",
-  dialects: ["openai-chat", "anthropic-messages"],
+  dialects: [...new Set(wires.map(({ dialect }) => dialect.name))],
   baseUrl: undefined,
   version: "",
   credential: "none",
@@ -24,46 +32,28 @@ export const provider: Provider = {
   answer,
 };
 
-interface Wire {
-  readonly dialect: Dialect;
-  whole(reply: Reply): object;
-  events(reply: Reply): Generator<string>;
+function keyOf(dialect: string, surface: string): string {
+  return `${dialect} ${surface}`;
 }
 
-const wires: Readonly<Record<string, Wire>> = {
-  "openai-chat": { dialect: openaiChat, whole: chatReply, events: chatEvents },
-  "anthropic-messages": {
-    dialect: anthropicMessages,
-    whole: messageReply,
-    events: messageEvents,
-  },
-};
-
-function answer({ dialect, model, stream, body, signal }: LocalRequest): Response {
-  const wire = wires[dialect];
-  if (wire === undefined) throw new Error(`the sandbox does not speak ${dialect}`);
-  const request = parse(new TextDecoder().decode(body));
-  const echo = isObject(request) ? toEcho(request) : undefined;
-  if (echo === undefined) return refuse(wire.dialect);
-  const options = isObject(request) ? request.stream_options : undefined;
-  const withUsage = isObject(options) && options.include_usage === true;
-  const reply: Reply = { model, echo, withUsage };
-  if (!stream) return toJson(200, JSON.stringify(wire.whole(reply)));
-  return new Response(pacedStream(wire.events(reply), paceMs, signal), {
-    headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" },
+function answer(request: LocalRequest): Response {
+  const { dialect, surface, body, signal } = request;
+  const wire = wireOf.get(keyOf(dialect, surface));
+  if (wire === undefined) throw new Error(`the sandbox does not speak ${dialect} on ${surface}`);
+  const json = parse(new TextDecoder().decode(body));
+  const spoken = wire.speak({ ...request, json: isObject(json) ? json : {} });
+  if ("refused" in spoken) return refuse(wire, spoken.refused);
+  if ("error" in spoken) return toJson(spoken.status, JSON.stringify(spoken.error));
+  if ("whole" in spoken) return toJson(200, JSON.stringify(spoken.whole));
+  const type = spoken.type ?? "text/event-stream; charset=utf-8";
+  return new Response(pacedStream(spoken.pieces, paceMs, signal), {
+    headers: { "content-type": type, "cache-control": "no-cache" },
   });
 }
 
-function refuse(dialect: Dialect): Response {
-  const body = dialect.error({
-    code: "bad_request",
-    status: 400,
-    message:
-      "`messages` must be a list with at least one message, such as " +
-      '[{"role": "user", "content": "Hello"}].',
-    requestId: "",
-  });
-  return toJson(400, body);
+function refuse({ dialect }: Wire, message: string): Response {
+  const problem = { code: "bad_request", status: 400, message, requestId: "" } as const;
+  return toJson(problem.status, dialect.error(problem));
 }
 
 /** With its length, since the house passes short replies of known length the cheap way. */

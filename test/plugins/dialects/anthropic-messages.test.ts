@@ -118,12 +118,17 @@ describe("readUsage", () => {
   const reported =
     '{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":3,"output_tokens":9}';
   const expected: Usage = { ...usage, reasoningTokens: 0 };
+  const nothing: Usage = { inputTokens: 0, outputTokens: 0, cachedTokens: 0, reasoningTokens: 0 };
   const cases: readonly (readonly [name: string, reply: string, usage: Usage | undefined])[] = [
     ["at the end", `{"type":"message","content":[],"usage":${reported}}`, expected],
     ["at the start", `{"usage":${reported},"content":["${"x".repeat(100_000)}"]}`, expected],
     ["in a tool's input", `{"usage":${reported},"content":[{"input":{"usage":{}}}]}`, expected],
     ["in a tool's input alone", `{"content":[{"input":{"usage":${reported}}}]}`, undefined],
     ["without counts", '{"usage":{}}', undefined],
+    ["only counted", '{"input_tokens":2095}', nothing],
+    ["only counted, with more", '{"input_tokens":7,"context_management":{"a":9}}', nothing],
+    ["counted deeper", '{"context_management":{"input_tokens":7}}', undefined],
+    ["counted as a text", '{"input_tokens":"7"}', undefined],
     ["none", "{}", undefined],
   ];
   test.each(cases)("%s", (_name, reply, wanted) => {
@@ -157,6 +162,23 @@ describe("readCall", () => {
       surface: "messages",
       target: undefined,
     });
+    if (expected instanceof RegExp) expect(call).toMatch(expected);
+    else expect(call).toEqual(expected as typeof call);
+  });
+});
+
+describe("readCall of a count", () => {
+  const good = { model: "claude", stream: false, maxTokens: 0, bodyBytes: 7 };
+  const cases: readonly (readonly [facts: Record<string, FactValue>, expected: object | RegExp])[] =
+    [
+      [{ model: "claude" }, good],
+      // The provider has its own word on what does not belong there.
+      [{ model: "claude", max_tokens: 5, stream: true }, good],
+      [{}, /`model` must name a model/],
+    ];
+  test.each(cases)("%j", (facts, expected) => {
+    const route = { surface: "count_tokens" as const, target: undefined };
+    const call = dialect.readCall((key) => facts[key], 7, route);
     if (expected instanceof RegExp) expect(call).toMatch(expected);
     else expect(call).toEqual(expected as typeof call);
   });
@@ -267,6 +289,12 @@ describe("fail", () => {
     const reader = dialect.readStream();
     reader.push(Buffer.from(body));
     expect(reader.end()).toBe("error");
+  });
+
+  test("nothing follows a message's end", () => {
+    const reader = dialect.readStream();
+    reader.push(Buffer.from(first + delta + stop));
+    expect(reader.fail(problem)).toBe("");
   });
 });
 

@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import OpenAI from "openai";
 import { dialect } from "../../../plugins/dialects/openai-chat.ts";
 import type { FactValue, Problem } from "../../../src/contract/plugin.ts";
-import type { Usage } from "../../../src/contract/types.ts";
+import type { Surface, Usage } from "../../../src/contract/types.ts";
+import { defineFactKeys, scanFacts } from "../../../src/kit/json-facts.ts";
 import { expectStream, rejection, type StreamCase, withServer } from "./streams.ts";
 
 const usage: Usage = { inputTokens: 20, outputTokens: 9, cachedTokens: 5, reasoningTokens: 3 };
@@ -15,6 +16,8 @@ function chunk(content: string, extra = ""): string {
   const delta = JSON.stringify({ role: "assistant", content });
   return `data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":${delta},"finish_reason":null}]${extra}}\n\n`;
 }
+const text = (said: string): string =>
+  `data: {"id":"c","object":"text_completion","choices":[{"index":0,"text":"${said}","finish_reason":null}]}\n\n`;
 const last = `data: {"id":"c","choices":[],"usage":${reported}}\n\n`;
 const done = "data: [DONE]\n\n";
 
@@ -23,6 +26,8 @@ describe("readStream", () => {
     ["nothing", "", "truncated"],
     ["plain", chunk("zażółć 🦊") + done, "complete"],
     ["usage at the end", chunk("hi", ',"usage":null') + last + done, "complete", usage],
+    ["completions", text("hi") + text("ho") + last + done, "complete", usage],
+    ["completions that break off", text("hi"), "truncated"],
     ["usage with the last text", chunk("hi", `, "usage" : ${reported}`) + done, "complete", usage],
     ["BOM", `\ufeff${last}${done}`, "complete", usage],
     ["comments", `: a\n\n${last}: b\n${done}: c\n\n`, "complete", usage],
@@ -90,51 +95,165 @@ describe("readUsage", () => {
     ["empty", "", undefined],
     ["no JSON", `{"usage":${reported}`, undefined],
     ["a list", `[{"usage":${reported}}]`, undefined],
+    [
+      "embeddings",
+      '{"data":[{"embedding":"AAAA"}],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}',
+      { inputTokens: 8, outputTokens: 0, cachedTokens: 0, reasoningTokens: 0 },
+    ],
+    [
+      "embeddings, told first",
+      '{"usage":{"prompt_tokens":8,"total_tokens":8},"data":[{"embedding":[0.5,-1]}]}',
+      { inputTokens: 8, outputTokens: 0, cachedTokens: 0, reasoningTokens: 0 },
+    ],
   ];
   test.each(cases)("%s", (_name, reply, expected) => {
     expect(dialect.readUsage(Buffer.from(reply))).toEqual(expected);
   });
 });
 
-describe("readCall", () => {
+type CallCase = readonly [facts: Record<string, FactValue>, expected: object | RegExp];
+
+function expectCall(surface: Surface, [facts, expected]: CallCase): void {
+  const call = dialect.readCall((key) => facts[key], 7, { surface, target: undefined });
+  if (expected instanceof RegExp) expect(call).toMatch(expected);
+  else expect(call).toEqual(expected as typeof call);
+}
+
+const list = Symbol("list");
+
+describe("readCall of a chat", () => {
   const good = { model: "gpt", stream: false, maxTokens: undefined, bodyBytes: 7 };
-  const cases: readonly (readonly [facts: Record<string, FactValue>, expected: object | RegExp])[] =
+  const cases: readonly CallCase[] = [
+    [{ model: "gpt" }, good],
     [
-      [{ model: "gpt" }, good],
-      [
-        { model: "org/Modèle 7b:free", stream: null },
-        { ...good, model: "org/Modèle 7b:free" },
-      ],
-      [
-        { model: "gpt", stream: true, max_tokens: 5 },
-        { ...good, stream: true, maxTokens: 5 },
-      ],
-      [
-        { model: "gpt", max_completion_tokens: 9, max_tokens: 5 },
-        { ...good, maxTokens: 9 },
-      ],
-      [{ model: "gpt", max_completion_tokens: null }, good],
-      [{ model: "m".repeat(256) }, { ...good, model: "m".repeat(256) }],
-      [{ model: "m".repeat(257) }, /`model` is longer than 256 characters/],
-      [{}, /`model` must name a model/],
-      [{ model: "" }, /`model` must name a model/],
-      [{ model: null }, /`model` must name a model/],
-      [{ model: "nested" }, { ...good, model: "nested" }],
-      [{ model: 5 }, /`model` must name a model/],
-      [{ model: "a\nb" }, /not printable/],
-      [{ model: "a\u202eb" }, /not printable/],
-      [{ model: "gpt", stream: "true" }, /`stream` must be true or false/],
-      [{ model: "gpt", stream: 1 }, /`stream` must be true or false/],
-      [{ model: "gpt", max_tokens: 0 }, /`max_tokens` must be a whole number/],
-      [{ model: "gpt", max_tokens: 1.5 }, /`max_tokens` must be a whole number/],
-      [{ model: "gpt", max_tokens: 2 ** 53 }, /`max_tokens` must be a whole number/],
-      [{ model: "gpt", max_completion_tokens: "9" }, /`max_completion_tokens` must be/],
-      [{ model: "gpt", max_completion_tokens: -1 }, /`max_completion_tokens` must be/],
-    ];
-  test.each(cases)("%j", (facts, expected) => {
-    const call = dialect.readCall((key) => facts[key], 7, { surface: "chat", target: undefined });
-    if (expected instanceof RegExp) expect(call).toMatch(expected);
-    else expect(call).toEqual(expected as typeof call);
+      { model: "org/Modèle 7b:free", stream: null },
+      { ...good, model: "org/Modèle 7b:free" },
+    ],
+    [
+      { model: "gpt", stream: true, max_tokens: 5 },
+      { ...good, stream: true, maxTokens: 5 },
+    ],
+    [
+      { model: "gpt", max_completion_tokens: 9, max_tokens: 5 },
+      { ...good, maxTokens: 9 },
+    ],
+    [{ model: "gpt", max_completion_tokens: null }, good],
+    [{ model: "m".repeat(256) }, { ...good, model: "m".repeat(256) }],
+    [{ model: "m".repeat(257) }, /`model` is longer than 256 characters/],
+    [{}, /`model` must name a model/],
+    [{ model: "" }, /`model` must name a model/],
+    [{ model: null }, /`model` must name a model/],
+    [{ model: "nested" }, { ...good, model: "nested" }],
+    [{ model: 5 }, /`model` must name a model/],
+    [{ model: "a\nb" }, /not printable/],
+    [{ model: "a\u202eb" }, /not printable/],
+    [{ model: "gpt", stream: "true" }, /`stream` must be true or false/],
+    [{ model: "gpt", stream: 1 }, /`stream` must be true or false/],
+    [{ model: "gpt", max_tokens: 0 }, /`max_tokens` must be a whole number/],
+    [{ model: "gpt", max_tokens: 1.5 }, /`max_tokens` must be a whole number/],
+    [{ model: "gpt", max_tokens: 2 ** 53 }, /`max_tokens` must be a whole number/],
+    [{ model: "gpt", max_completion_tokens: "9" }, /`max_completion_tokens` must be/],
+    [{ model: "gpt", max_completion_tokens: -1 }, /`max_completion_tokens` must be/],
+    [{ model: "gpt", n: 3 }, good],
+    [
+      { model: "gpt", n: 3, max_tokens: 5 },
+      { ...good, maxTokens: 15 },
+    ],
+    [
+      { model: "gpt", n: null, best_of: 9, max_tokens: 5 },
+      { ...good, maxTokens: 5 },
+    ],
+    [
+      { model: "gpt", n: 2 ** 52, max_tokens: 5 },
+      { ...good, maxTokens: Number.MAX_SAFE_INTEGER },
+    ],
+    [{ model: "gpt", n: 0 }, /`n` must be a whole number from 1/],
+    [{ model: "gpt", n: "3" }, /`n` must be a whole number from 1/],
+  ];
+  test.each(cases.map((one, i) => [i, one] as const))("case %d", (_i, one) => {
+    expectCall("chat", one);
+  });
+});
+
+describe("readCall of a completion", () => {
+  const good = { model: "gpt", stream: false, maxTokens: 16, bodyBytes: 7 };
+  const cases: readonly CallCase[] = [
+    [{ model: "gpt" }, good],
+    [
+      { model: "gpt", prompt: "a", stream: true },
+      { ...good, stream: true },
+    ],
+    [{ model: "gpt", prompt: "a", max_tokens: null }, good],
+    [
+      { model: "gpt", prompt: "a", max_tokens: 5, n: 2 },
+      { ...good, maxTokens: 10 },
+    ],
+    [
+      { model: "gpt", max_tokens: 5, n: 2, best_of: 4 },
+      { ...good, maxTokens: 20 },
+    ],
+    [
+      { model: "gpt", max_tokens: 5, best_of: 0 },
+      { ...good, maxTokens: 5 },
+    ],
+    // Each prompt of a list has replies of its own: nobody knows how many.
+    [
+      { model: "gpt", prompt: list, max_tokens: 5 },
+      { ...good, maxTokens: undefined },
+    ],
+    [
+      { model: "gpt", prompt: list },
+      { ...good, maxTokens: undefined },
+    ],
+    [
+      { model: "gpt", prompt: list, max_tokens: 0 },
+      { ...good, maxTokens: 0 },
+    ],
+    // Rating a prompt.
+    [
+      { model: "gpt", prompt: "a", max_tokens: 0 },
+      { ...good, maxTokens: 0 },
+    ],
+    // It is none of this API's limits.
+    [{ model: "gpt", prompt: "a", max_completion_tokens: 5 }, good],
+    [{ prompt: "a" }, /`model` must name a model/],
+    [{ model: "gpt", stream: "true" }, /`stream` must be true or false/],
+    [{ model: "gpt", max_tokens: -1 }, /`max_tokens` must be a whole number/],
+    [{ model: "gpt", n: 1.5 }, /`n` must be a whole number from 1/],
+    [{ model: "gpt", best_of: "2" }, /`best_of` must be a whole number from 1/],
+  ];
+  test.each(cases.map((one, i) => [i, one] as const))("case %d", (_i, one) => {
+    expectCall("completions", one);
+  });
+});
+
+describe("readCall of embeddings", () => {
+  const good = { model: "emb", stream: false, maxTokens: 0, bodyBytes: 7 };
+  const cases: readonly CallCase[] = [
+    [{ model: "emb", input: "a" }, good],
+    [{ model: "emb", input: list, stream: false }, good],
+    [{ model: "emb", input: list, max_tokens: 7 }, good],
+    [{ input: "a" }, /`model` must name a model/],
+    [{ model: "emb", input: "a", stream: true }, /leave `stream` out/],
+  ];
+  test.each(cases.map((one, i) => [i, one] as const))("case %d", (_i, one) => {
+    expectCall("embeddings", one);
+  });
+});
+
+describe("facts of a body", () => {
+  const keys = defineFactKeys(dialect.factKeys, dialect.textKeys);
+  test.each([
+    ['{"model":"m","prompt":"a","prompt":"b"}', "duplicate_key"],
+    ['{"model":"m","input":"a","Input":"b"}', "case_variant_key"],
+    ['{"model":"m","input":["a"],"inpu\\u0074":["b"]}', "duplicate_key"],
+    ['{"model":"m","N":2}', "case_variant_key"],
+    ['{"model":"m","input":"a\\u0000b\\ud800"}', undefined],
+    ['{"model":"m","prompt":"a\\u0000b"}', undefined],
+    ['{"model":"m\\u0000","prompt":"a"}', "ambiguous_value"],
+  ])("%s", (body, problem) => {
+    const scan = scanFacts(Buffer.from(body), keys);
+    expect(scan.ok ? undefined : scan.problem).toBe(problem as never);
   });
 });
 

@@ -1,20 +1,30 @@
 import { describe, expect, test } from "bun:test";
+import { dialect as anthropicMessages } from "../../../plugins/dialects/anthropic-messages.ts";
+import { dialect as openaiChat } from "../../../plugins/dialects/openai-chat.ts";
+import { dialect as openaiResponses } from "../../../plugins/dialects/openai-responses.ts";
 import { provider as claude } from "../../../plugins/providers/claude.ts";
 import { provider as openai } from "../../../plugins/providers/openai.ts";
 import { provider as compatible } from "../../../plugins/providers/openai-compatible.ts";
 import type { Provider } from "../../../src/contract/plugin.ts";
 import type { Surface } from "../../../src/contract/types.ts";
 
+const dialects = [anthropicMessages, openaiChat, openaiResponses];
+const openaiPaths = {
+  chat: "/chat/completions",
+  completions: "/completions",
+  responses: "/responses",
+  embeddings: "/embeddings",
+  models: "/models",
+} as const;
+
 const cases: readonly (readonly [
   provider: Provider,
   expected: {
     readonly protocol: string;
-    readonly dialect: string;
-    readonly surface: Surface;
+    readonly dialects: readonly string[];
     readonly baseUrl: string | undefined;
     readonly credential: Provider["credential"];
-    readonly path: string;
-    readonly models: string;
+    readonly paths: Partial<Record<Surface, string>>;
     readonly headers: Record<string, string>;
   },
 ])[] = [
@@ -22,12 +32,14 @@ const cases: readonly (readonly [
     claude,
     {
       protocol: "claude",
-      dialect: "anthropic-messages",
-      surface: "messages",
+      dialects: ["anthropic-messages"],
       baseUrl: "https://api.anthropic.com",
       credential: "required",
-      path: "/messages",
-      models: "/models?limit=1000",
+      paths: {
+        messages: "/messages",
+        count_tokens: "/messages/count_tokens",
+        models: "/models?limit=1000",
+      },
       headers: { "anthropic-version": "2023-06-01", "x-api-key": "s3cret" },
     },
   ],
@@ -35,12 +47,10 @@ const cases: readonly (readonly [
     openai,
     {
       protocol: "openai",
-      dialect: "openai-chat",
-      surface: "chat",
+      dialects: ["openai-chat", "openai-responses"],
       baseUrl: "https://api.openai.com",
       credential: "required",
-      path: "/chat/completions",
-      models: "/models",
+      paths: openaiPaths,
       headers: { authorization: "Bearer s3cret" },
     },
   ],
@@ -48,12 +58,10 @@ const cases: readonly (readonly [
     compatible,
     {
       protocol: "openai-compatible",
-      dialect: "openai-chat",
-      surface: "chat",
+      dialects: ["openai-chat", "openai-responses"],
       baseUrl: undefined,
       credential: "optional",
-      path: "/chat/completions",
-      models: "/models",
+      paths: openaiPaths,
       headers: { authorization: "Bearer s3cret" },
     },
   ],
@@ -65,10 +73,17 @@ for (const [provider, expected] of cases) {
       const { protocol, baseUrl, credential } = expected;
       expect(provider).toMatchObject({ protocol, credential, version: "v1" });
       expect(provider.baseUrl).toBe(baseUrl);
-      expect(provider.dialects).toEqual([expected.dialect]);
-      expect(provider.path(expected.surface, "m")).toBe(expected.path);
-      expect(provider.path("models", "")).toBe(expected.models);
+      expect(provider.dialects).toEqual(expected.dialects);
+      for (const [surface, path] of Object.entries(expected.paths)) {
+        expect(provider.path(surface as Surface, "m")).toBe(path);
+      }
       expect(provider.answer).toBeUndefined();
+    });
+
+    test("has a path for every route of what it speaks", () => {
+      const spoken = dialects.filter(({ name }) => provider.dialects.includes(name));
+      const routed = new Set(spoken.flatMap(({ routes }) => routes.map((r) => r.surface)));
+      expect([...routed].sort()).toEqual(Object.keys(expected.paths).sort() as Surface[]);
     });
 
     test("attaches the credential", () => {
