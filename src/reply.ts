@@ -7,7 +7,7 @@ import { inflate } from "./kit/inflate.ts";
 import type { MaybePromise, MutableHead } from "./pipeline.ts";
 import type { ActiveProvider } from "./providers.ts";
 import { Relay, type RelayTap } from "./relay.ts";
-import type { ByteSource } from "./runtime/runtime.ts";
+import type { ByteSource, PoolAnswer } from "./runtime/runtime.ts";
 import type { UpstreamAnswer } from "./upstream.ts";
 
 /** Replies up to this length are read whole: cheaper than a stream, and a short one is a 502. */
@@ -22,14 +22,14 @@ const encoder = new TextEncoder();
 /** What a reply needs of its generation. */
 export interface ReplyHouse {
   readonly limits: { readonly writeStallMs: number };
-  openStream(source: ByteSource): ReadableStream<Uint8Array>;
+  openStream(source: ByteSource, request: Request): ReadableStream<Uint8Array>;
 }
 
 /** Turns a refusal into the client's answer and ends the exchange. */
 export function refuse(
   x: RunningExchange,
   refusal: Refusal,
-  upstream?: Response,
+  upstream?: PoolAnswer,
 ): MaybePromise<Response> {
   const headers = toClientHeaders(x, upstream?.headers);
   headers["content-type"] = "application/json";
@@ -113,7 +113,7 @@ export function passOn(
         upstreamStatus: status,
       });
     });
-    return house.openStream(relay);
+    return house.openStream(relay, x.request);
   });
 }
 
@@ -126,10 +126,11 @@ function passWhole(
   const { status } = head;
   x.extend("upstream_timeout", idleMs, upstream.totalAtMs);
   return upstream.response.arrayBuffer().then(
-    (bytes) =>
+    (buffer) =>
       send(x, head, (refusal) => {
         if (refusal !== undefined) return x.route.dialect.error(toProblem(x, refusal));
-        const usage = x.route.dialect.readUsage(new Uint8Array(bytes));
+        const bytes = new Uint8Array(buffer);
+        const usage = x.route.dialect.readUsage(bytes);
         const { byteLength } = bytes;
         x.finish({ kind: "success", status, bytes: byteLength, usage, upstreamStatus: status });
         return bytes;
@@ -204,7 +205,7 @@ function isShort(length: string | null): boolean {
 
 /** The body as plain bytes; undefined when its coding is not known. */
 function decoded(
-  response: Response,
+  response: PoolAnswer,
   encoding: string | null,
 ): ReadableStream<Uint8Array> | undefined {
   const body = response.body ?? new Response("").body;

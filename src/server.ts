@@ -29,8 +29,10 @@ export async function startServer(parts: ServerParts): Promise<Started> {
   const assembled = await assemble(parts.source(), parts.house, parts.runtime, true);
   if (!assembled.ok) return assembled;
   const { generation } = assembled;
+  const server = new Server(parts, generation);
   try {
-    return { ok: true, server: new Server(parts, generation) };
+    await server.open();
+    return { ok: true, server };
   } catch (error) {
     generation.retire();
     return { ok: false, problems: [cannotListen(generation, error)] };
@@ -42,15 +44,22 @@ export class Server {
   readonly #parts: ServerParts;
   readonly #generations = new Set<Generation>();
   #current: Generation;
-  #listener: Listener;
+  #listener: Listener | undefined = undefined;
   #reloading: Promise<Reloaded>;
 
   constructor(parts: ServerParts, first: Generation) {
     this.#parts = parts;
     this.#current = first;
     this.#generations.add(first);
-    this.#listener = this.#listen(first);
     this.#reloading = Promise.resolve({ ok: true, generation: first });
+  }
+
+  /**
+   * Listens; call it once, before all else.
+   * @throws when the address can't be listened on
+   */
+  async open(): Promise<void> {
+    this.#listener = await this.#listen(this.#current);
   }
 
   get current(): Generation {
@@ -59,7 +68,7 @@ export class Server {
 
   /** The address that clients call. */
   get url(): string {
-    const { host, port } = this.#listener;
+    const { host, port } = this.#listener ?? this.#current.server;
     const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
     return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
   }
@@ -88,7 +97,7 @@ export class Server {
       }
       const next = assembled.generation;
       try {
-        return this.#adopt(next);
+        return await this.#adopt(next);
       } catch (error) {
         next.retire();
         return this.#reject(toLine(cannotListen(next, error)));
@@ -98,16 +107,16 @@ export class Server {
     }
   }
 
-  #adopt(next: Generation): Reloaded {
+  async #adopt(next: Generation): Promise<Reloaded> {
     const old = this.#current;
     const moved = next.server.host !== old.server.host || next.server.port !== old.server.port;
-    const listener = moved ? this.#listen(next) : this.#listener;
+    const listener = moved ? await this.#listen(next) : this.#listener;
     this.#generations.add(next);
     this.#current = next;
     this.#parts.house.reloadRejected = false;
     old.retire();
     if (moved) {
-      void this.#listener.drain();
+      void this.#listener?.drain();
       this.#listener = listener;
     }
     next.emit({ type: "config_change", result: "applied", details: { generation: next.number } });
@@ -128,13 +137,13 @@ export class Server {
     const cut = finished ? 0 : live.abort(() => true, "shutting_down");
     if (cut > 0) await live.settled(lastWordsMs);
     // Last: until then whoever comes is told 503, and `/readyz` says so to load balancers.
-    const closed = this.#listener.drain().catch(() => {});
+    const closed = this.#listener?.drain().catch(() => {});
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
-    this.#listener.close();
+    this.#listener?.close();
     return { cut };
   }
 
-  #listen({ server }: Generation): Listener {
+  #listen({ server }: Generation): Promise<Listener> {
     return this.#parts.runtime.listen({
       host: server.host,
       port: server.port,

@@ -3,6 +3,7 @@ import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
 import { type ActiveProvider, type Credential, upstreamUrl } from "./providers.ts";
+import type { PoolAnswer } from "./runtime/runtime.ts";
 
 /**
  * A stale connection fails at once. One that breaks after more milliseconds than this may have
@@ -26,7 +27,7 @@ export interface UpstreamFailure {
 
 /** An answer's head has arrived and its body is still on its way. */
 export interface UpstreamAnswer {
-  readonly response: Response;
+  readonly response: PoolAnswer;
   /** Ends the request upstream; safe to call at any time. */
   cancel(): void;
   /** Monotonic milliseconds by which all of the answer must be there. */
@@ -50,7 +51,7 @@ export async function sendUpstream(
   const sentAtMs = x.expect("upstream_timeout", Math.min(firstByteMs, totalMs), cancel);
   try {
     const send = prepare(x, call, abort.signal);
-    let response: Response;
+    let response: PoolAnswer;
     try {
       response = await send();
     } catch (error) {
@@ -82,7 +83,7 @@ function prepare(
   x: RunningExchange,
   { provider, credential, model, body }: UpstreamCall,
   signal: AbortSignal,
-): () => Promise<Response> {
+): () => Promise<PoolAnswer> {
   const { kind, pool } = provider;
   if (kind.answer !== undefined) {
     const { dialect, surface } = x;

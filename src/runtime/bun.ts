@@ -14,7 +14,7 @@ const idleSeconds = 60;
 /** Ours is the body limit (server.limits.body_bytes): Bun's own would answer without a dialect. */
 const runtimeBodyBytes = Number.MAX_SAFE_INTEGER;
 
-function listen(options: ListenOptions): Listener {
+async function listen(options: ListenOptions): Promise<Listener> {
   const server = Bun.serve({
     hostname: options.host,
     port: options.port,
@@ -95,6 +95,7 @@ export const bunRuntime: Runtime = {
   name: "bun",
   version: Bun.version,
   compiled: Bun.isStandaloneExecutable,
+  gaps: [],
   listen,
   openPool,
   openStream,

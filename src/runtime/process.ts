@@ -1,3 +1,4 @@
+import process from "node:process";
 import type { Runtime } from "./runtime.ts";
 
 /** The process as the rest of the house sees it. */
@@ -38,8 +39,10 @@ export function exit(code: number): never {
   process.exit(code);
 }
 
-/** The runtime that this is; other runtimes get their own file beside `bun.ts`. */
+/** The runtime that this is; only its own file is loaded. */
 export async function currentRuntime(): Promise<Runtime> {
-  const { bunRuntime } = await import("./bun.ts");
-  return bunRuntime;
+  const { bun, deno } = process.versions as Readonly<Record<string, string | undefined>>;
+  if (bun !== undefined) return (await import("./bun.ts")).bunRuntime;
+  if (deno !== undefined) return (await import("./deno.ts")).denoRuntime;
+  return (await import("./node.ts")).nodeRuntime;
 }
