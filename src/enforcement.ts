@@ -1,8 +1,16 @@
 import type { LoadedConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
-import type { HostFacts, Policy, PolicyHost, SecurityEvent } from "./contract/policy.ts";
+import {
+  type EventType,
+  eventTypes,
+  type HostFacts,
+  type PlannedListener,
+  type Policy,
+  type PolicyHost,
+  type SecurityEvent,
+} from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
-import { type House, lend } from "./host.ts";
+import { type Bench, type House, lend } from "./host.ts";
 import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pipeline.ts";
 import { coveredBy, gapsOf, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
 import { type RolloutSettings, rolloutName } from "./settings.ts";
@@ -20,7 +28,11 @@ export interface Enforcement {
   readonly ok: true;
   readonly planned: readonly PlannedPolicy[];
   readonly pipelines: Readonly<Record<Surface, Pipeline>>;
+  /** What policies listen on, beside the main listener. */
+  readonly listeners: readonly PlannedListener[];
   emit(event: SecurityEvent): void;
+  /** Tells the policies that they serve. */
+  adopted(): void;
   dispose(): void;
 }
 
@@ -40,14 +52,20 @@ export async function enforce(
   const planned: PlannedPolicy[] = [];
   const problems: ConfigProblem[] = [];
   let hear: (event: SecurityEvent) => void = () => {};
-  const emit = (event: SecurityEvent): void => hear(event);
+  const heard = new Set<EventType>();
+  const bench: Bench = {
+    facts,
+    gauges: [],
+    emit: (event) => hear(event),
+    hears: (type) => heard.has(type),
+  };
   for (const policy of inLine(policies)) {
     const rollout = config.values.get(rolloutName(policy.name)) as RolloutSettings;
     const wrong = rolloutProblem(policy, rollout);
     if (wrong !== undefined) problems.push(config.problemAt(...wrong));
     let mode: PlannedPolicy["mode"] = rollout.mode;
     if (rollout.mode !== "off" && wrong === undefined) {
-      const hooks = await create(policy, config, lend(house, policy.name, facts, emit), problems);
+      const hooks = await create(policy, config, lend(house, policy.name, bench), problems);
       if (hooks === undefined) mode = "not configured";
       else {
         const { name, stage, onFault } = policy;
@@ -91,7 +109,15 @@ export async function enforce(
     [...surfaces, "other" as const, "admin" as const].map((surface) => [surface, compile(surface)]),
   ) as Record<Surface, Pipeline>;
   hear = (event) => pipelines.other.event(event);
-  return { ok: true, planned, pipelines, emit, dispose };
+  for (const { hooks } of active) {
+    if (hooks.event !== undefined) for (const type of hooks.hears ?? eventTypes) heard.add(type);
+  }
+  const listeners: PlannedListener[] = [];
+  for (const { hooks } of active) hooks.listen?.({ add: (one) => void listeners.push(one) });
+  const adopted = (): void => {
+    for (const { hooks } of active) hooks.adopted?.();
+  };
+  return { ok: true, planned, pipelines, listeners, emit: bench.emit, adopted, dispose };
 }
 
 async function create(

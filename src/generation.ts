@@ -2,7 +2,7 @@ import { type AppParts, createApp, type Fetch } from "./app.ts";
 import { createCatalog } from "./catalog.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
-import type { SecurityEvent } from "./contract/policy.ts";
+import type { PlannedListener, SecurityEvent } from "./contract/policy.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { House } from "./host.ts";
 import type { Plan } from "./plan.ts";
@@ -20,7 +20,11 @@ export interface Generation {
   readonly authDir: string;
   readonly plan: Plan;
   readonly warnings: readonly string[];
+  /** Beside the one that clients call. */
+  readonly listeners: readonly PlannedListener[];
   emit(event: SecurityEvent): void;
+  /** Tells its policies that it serves. */
+  adopted(): void;
   /** A problem at a dotted path of its configuration. */
   problemAt(path: string, message: string, mend: string): ConfigProblem;
   /** Lets no further request in; what it holds is disposed when its last exchange has ended. */
@@ -44,7 +48,7 @@ export interface GenerationParts
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
-  const { pipelines, emit } = enforcement;
+  const { pipelines, listeners, emit, adopted } = enforcement;
   const log = house.log.child("proxy");
   let running = 0;
   let retired = false;
@@ -81,7 +85,8 @@ export function createGeneration(parts: GenerationParts): Generation {
   generations += 1;
   const { logging, authDir, plan, warnings, problemAt } = parts;
   return {
-    ...{ number: generations, fetch, server, logging, authDir, plan, warnings, emit, problemAt },
+    ...{ number: generations, fetch, server, logging, authDir, plan, warnings, problemAt },
+    ...{ listeners, emit, adopted },
     retire() {
       if (retired) return;
       retired = true;

@@ -125,6 +125,7 @@ function passWhole(
         if (refusal !== undefined) return x.route.dialect.error(toProblem(x, refusal));
         const usage = x.route.dialect.readUsage(new Uint8Array(bytes));
         const { byteLength } = bytes;
+        x.markFirstByte();
         x.finish({ kind: "success", status, bytes: byteLength, usage, upstreamStatus: status });
         return bytes;
       }),

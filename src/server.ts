@@ -1,8 +1,10 @@
 import { assemble, type ConfigSource } from "./assembly.ts";
 import type { ConfigProblem } from "./config/problems.ts";
+import type { Gauge } from "./contract/policy.ts";
 import type { Generation } from "./generation.ts";
 import type { House } from "./host.ts";
 import type { Listener, Runtime, Transport } from "./runtime/runtime.ts";
+import { ListenFailure, SideListeners, toUrl } from "./side-listeners.ts";
 
 /** Most generations at once; a reload beyond that waits for old streams to end. */
 const mostGenerations = 8;
@@ -41,6 +43,7 @@ export async function startServer(parts: ServerParts): Promise<Started> {
 export class Server {
   readonly #parts: ServerParts;
   readonly #generations = new Set<Generation>();
+  readonly #side: SideListeners;
   #current: Generation;
   #listener: Listener;
   #reloading: Promise<Reloaded>;
@@ -49,7 +52,17 @@ export class Server {
     this.#parts = parts;
     this.#current = first;
     this.#generations.add(first);
-    this.#listener = this.#listen(first);
+    this.#side = new SideListeners(parts.runtime, parts.house.log);
+    const prepared = this.#side.prepare(first.listeners);
+    try {
+      this.#listener = this.#listen(first);
+    } catch (error) {
+      prepared.discard();
+      throw error;
+    }
+    prepared.adopt();
+    parts.house.gauges.push(...this.#gauges());
+    first.adopted();
     this.#reloading = Promise.resolve({ ok: true, generation: first });
   }
 
@@ -59,9 +72,12 @@ export class Server {
 
   /** The address that clients call. */
   get url(): string {
-    const { host, port } = this.#listener;
-    const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+    return toUrl(this.#listener.host, this.#listener.port);
+  }
+
+  /** Where else it listens, by what is behind it. */
+  get sideUrls(): Readonly<Record<string, string>> {
+    return this.#side.urls;
   }
 
   /** Builds a new generation and swaps it in; a bad one leaves the old one serving. */
@@ -73,11 +89,7 @@ export class Server {
 
   async #reload(): Promise<Reloaded> {
     const { house, runtime, source } = this.#parts;
-    for (const generation of this.#generations) {
-      if (generation !== this.#current && generation.running === 0) {
-        this.#generations.delete(generation);
-      }
-    }
+    this.#forget();
     if (this.#generations.size >= mostGenerations) {
       return this.#reject(`${mostGenerations} generations still have running requests`);
     }
@@ -100,11 +112,20 @@ export class Server {
 
   #adopt(next: Generation): Reloaded {
     const old = this.#current;
+    const prepared = this.#side.prepare(next.listeners);
     const moved = next.server.host !== old.server.host || next.server.port !== old.server.port;
-    const listener = moved ? this.#listen(next) : this.#listener;
+    let listener = this.#listener;
+    try {
+      if (moved) listener = this.#listen(next);
+    } catch (error) {
+      prepared.discard();
+      throw error;
+    }
+    prepared.adopt();
     this.#generations.add(next);
     this.#current = next;
     this.#parts.house.reloadRejected = false;
+    next.adopted();
     old.retire();
     if (moved) {
       void this.#listener.drain();
@@ -131,7 +152,44 @@ export class Server {
     const closed = this.#listener.drain().catch(() => {});
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
     this.#listener.close();
+    this.#side.close();
     return { cut };
+  }
+
+  /** Drops the generations whose last exchange has ended. */
+  #forget(): void {
+    for (const generation of this.#generations) {
+      if (generation !== this.#current && generation.running === 0) {
+        this.#generations.delete(generation);
+      }
+    }
+  }
+
+  #gauges(): readonly Gauge[] {
+    const { house } = this.#parts;
+    const generations = (): number => {
+      this.#forget();
+      return this.#generations.size;
+    };
+    return [
+      gauge("cliproxy_requests_in_flight", "Requests that run now.", () => house.live.size),
+      gauge(
+        "cliproxy_request_body_bytes_held",
+        "Bytes of request bodies in memory.",
+        () => house.budget.held,
+      ),
+      gauge(
+        "cliproxy_generations",
+        "Configurations with running requests, and the current one.",
+        generations,
+      ),
+      gauge("cliproxy_reload_rejected", "1: the last reload was refused.", () =>
+        Number(house.reloadRejected),
+      ),
+      gauge("cliproxy_draining", "1: new requests are refused, running ones finish.", () =>
+        Number(house.draining),
+      ),
+    ];
   }
 
   #listen({ server }: Generation): Listener {
@@ -152,16 +210,20 @@ function toLine({ file, line, column, path, message, mend }: ConfigProblem): str
   return `${file}:${line}:${column} ${path}: ${message}${mend === "" ? "" : ` (mend: ${mend})`}`;
 }
 
+function gauge(name: string, help: string, read: () => number): Gauge {
+  return { name, help, labels: [], read: (set) => set(read()) };
+}
+
 function cannotListen({ server, problemAt }: Generation, error: unknown): ConfigProblem {
-  const { code, message } = error as { code?: string; message?: string };
-  const where = `${server.host}:${server.port}`;
+  const [at, cause] =
+    error instanceof ListenFailure
+      ? [{ ...error.planned, hostKey: error.planned.portKey }, error.cause]
+      : [{ ...server, portKey: "server.port", hostKey: "server.host" }, error];
+  const { code, message } = cause as { code?: string; message?: string };
+  const where = `${at.host}:${at.port}`;
   if (code === "EADDRINUSE") {
-    return problemAt(
-      "server.port",
-      `${where} is in use`,
-      "choose another port, or end what uses it",
-    );
+    return problemAt(at.portKey, `${where} is in use`, "choose another port, or end what uses it");
   }
   const reason = code ?? message ?? "unknown error";
-  return problemAt("server.host", `can't listen on ${where}: ${reason}`, "choose another address");
+  return problemAt(at.hostKey, `can't listen on ${where}: ${reason}`, "choose another address");
 }
