@@ -33,7 +33,8 @@ export interface Enforcement {
   emit(event: SecurityEvent): void;
   /** Tells the policies that they serve. */
   adopted(): void;
-  dispose(): void;
+  /** Resolves when every policy has let go. */
+  dispose(): Promise<void>;
 }
 
 /** Longest that an asynchronous gate hook may take, in milliseconds. */
@@ -78,16 +79,19 @@ export async function enforce(
   }
   const log = house.log.child("pipeline");
   const shadow = new Map<string, number>();
-  const dispose = (): void => {
+  const dispose = async (): Promise<void> => {
     if (shadow.size > 0) log.info("shadow verdicts", Object.fromEntries(shadow));
-    for (const { name, hooks } of active) {
-      Promise.resolve(hooks.dispose?.()).catch((error: unknown) =>
-        log.error("policy failed to dispose", { policy: name, error }),
-      );
-    }
+    const ends = active.map(async ({ name, hooks }) => {
+      try {
+        await hooks.dispose?.();
+      } catch (error) {
+        log.error("policy failed to dispose", { policy: name, error });
+      }
+    });
+    await Promise.all(ends);
   };
   if (problems.length > 0) {
-    dispose();
+    await dispose();
     return { ok: false, problems };
   }
   const onShadow = (policy: string, hook: string, code: string): void => {
@@ -115,7 +119,13 @@ export async function enforce(
   const listeners: PlannedListener[] = [];
   for (const { hooks } of active) hooks.listen?.({ add: (one) => void listeners.push(one) });
   const adopted = (): void => {
-    for (const { hooks } of active) hooks.adopted?.();
+    for (const { name, hooks } of active) {
+      try {
+        hooks.adopted?.();
+      } catch (error) {
+        log.error("policy failed", { policy: name, hook: "adopted", error });
+      }
+    }
   };
   return { ok: true, planned, pipelines, listeners, emit: bench.emit, adopted, dispose };
 }

@@ -29,6 +29,8 @@ export interface Generation {
   problemAt(path: string, message: string, mend: string): ConfigProblem;
   /** Lets no further request in; what it holds is disposed when its last exchange has ended. */
   retire(): void;
+  /** The process ends: disposes what it holds, whether or not something still runs. */
+  end(): Promise<void>;
   /** Exchanges that still run. */
   readonly running: number;
 }
@@ -52,13 +54,17 @@ export function createGeneration(parts: GenerationParts): Generation {
   const log = house.log.child("proxy");
   let running = 0;
   let retired = false;
-  const dispose = (): void => {
-    for (const provider of providers) provider.pool?.close();
-    enforcement.dispose();
+  let disposed: Promise<void> | undefined;
+  const dispose = (): Promise<void> => {
+    disposed ??= (() => {
+      for (const provider of providers) provider.pool?.close();
+      return enforcement.dispose();
+    })();
+    return disposed;
   };
   const release = (): void => {
     running -= 1;
-    if (retired && running === 0) dispose();
+    if (retired && running === 0) void dispose();
   };
   const fetch = createApp({
     dialects,
@@ -90,8 +96,9 @@ export function createGeneration(parts: GenerationParts): Generation {
     retire() {
       if (retired) return;
       retired = true;
-      if (running === 0) dispose();
+      if (running === 0) void dispose();
     },
+    end: dispose,
     get running() {
       return running;
     },

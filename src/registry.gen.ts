@@ -1,6 +1,9 @@
 // Written by build.ts from the folders policies/ and plugins/: don't edit.
+import { policy as policyAudit } from "../policies/audit/index.ts";
 import { policy as policyAuth } from "../policies/auth.ts";
+import { policy as policyDetections } from "../policies/detections.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
+import { policy as policyMetrics } from "../policies/metrics/index.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
 import { provider as providerClaude } from "../plugins/providers/claude.ts";
@@ -11,8 +14,11 @@ import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { Policy } from "./contract/policy.ts";
 
 export const policies: readonly Policy[] = [
+  policyAudit,
   policyAuth,
+  policyDetections,
   policyHostGuard,
+  policyMetrics,
 ] as unknown as readonly Policy[];
 
 export const dialects: readonly Dialect[] = [

@@ -1,8 +1,8 @@
 import { assemble, type ConfigSource } from "./assembly.ts";
 import type { ConfigProblem } from "./config/problems.ts";
-import type { Gauge } from "./contract/policy.ts";
 import type { Generation } from "./generation.ts";
 import type { House } from "./host.ts";
+import { houseGauges } from "./house-gauges.ts";
 import type { Listener, Runtime, Transport } from "./runtime/runtime.ts";
 import { ListenFailure, SideListeners, toUrl } from "./side-listeners.ts";
 
@@ -61,7 +61,7 @@ export class Server {
       throw error;
     }
     prepared.adopt();
-    parts.house.gauges.push(...this.#gauges());
+    parts.house.gauges.push(...houseGauges(parts.house, parts.runtime, () => this.#countServing()));
     first.adopted();
     this.#reloading = Promise.resolve({ ok: true, generation: first });
   }
@@ -153,7 +153,18 @@ export class Server {
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
     this.#listener.close();
     this.#side.close();
+    await this.end();
     return { cut };
+  }
+
+  /** Disposes all generations: what they have still to write is written when this resolves. */
+  async end(): Promise<void> {
+    await Promise.all([...this.#generations].map((generation) => generation.end()));
+  }
+
+  #countServing(): number {
+    this.#forget();
+    return this.#generations.size;
   }
 
   /** Drops the generations whose last exchange has ended. */
@@ -163,33 +174,6 @@ export class Server {
         this.#generations.delete(generation);
       }
     }
-  }
-
-  #gauges(): readonly Gauge[] {
-    const { house } = this.#parts;
-    const generations = (): number => {
-      this.#forget();
-      return this.#generations.size;
-    };
-    return [
-      gauge("cliproxy_requests_in_flight", "Requests that run now.", () => house.live.size),
-      gauge(
-        "cliproxy_request_body_bytes_held",
-        "Bytes of request bodies in memory.",
-        () => house.budget.held,
-      ),
-      gauge(
-        "cliproxy_generations",
-        "Configurations with running requests, and the current one.",
-        generations,
-      ),
-      gauge("cliproxy_reload_rejected", "1: the last reload was refused.", () =>
-        Number(house.reloadRejected),
-      ),
-      gauge("cliproxy_draining", "1: new requests are refused, running ones finish.", () =>
-        Number(house.draining),
-      ),
-    ];
   }
 
   #listen({ server }: Generation): Listener {
@@ -208,10 +192,6 @@ export class Server {
 
 function toLine({ file, line, column, path, message, mend }: ConfigProblem): string {
   return `${file}:${line}:${column} ${path}: ${message}${mend === "" ? "" : ` (mend: ${mend})`}`;
-}
-
-function gauge(name: string, help: string, read: () => number): Gauge {
-  return { name, help, labels: [], read: (set) => set(read()) };
 }
 
 function cannotListen({ server, problemAt }: Generation, error: unknown): ConfigProblem {

@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import type { Runtime } from "./runtime.ts";
 
 /** The process as the rest of the house sees it. */
@@ -42,4 +43,26 @@ export function exit(code: number): never {
 export async function currentRuntime(): Promise<Runtime> {
   const { bunRuntime } = await import("./bun.ts");
   return bunRuntime;
+}
+
+/** What the process uses of the machine. */
+export function processUsage(): {
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+  readonly heapBytes: number;
+  readonly openFiles: number;
+} {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  const cpuSeconds = (user + system) / 1e6;
+  return { cpuSeconds, rssBytes: rss, heapBytes: heapUsed, openFiles: countFiles() };
+}
+
+/** Only Linux lists them; elsewhere 0. */
+function countFiles(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return 0;
+  }
 }
