@@ -1,6 +1,7 @@
 import type { Claimant } from "./config/claims.ts";
 import { loadConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
+import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { HostFacts } from "./contract/policy.ts";
 import { readCredentials } from "./credentials.ts";
 import { enforce } from "./enforcement.ts";
@@ -85,6 +86,7 @@ export async function assemble(
     listenHost: server.host,
     listenPort: server.port,
     providers: providers.map(({ name }) => name),
+    homes: homesOf(dialects, providerKinds),
   };
   const enforcement = await enforce(policies, config, house, facts);
   if (!enforcement.ok) {
@@ -105,4 +107,15 @@ export async function assemble(
     warnings: [...config.warnings.map((w) => `${w.path}: ${w.message}`), ...resolved.warnings],
   });
   return { ok: true, generation };
+}
+
+/** By dialect, the vendor whose API it is: a kind with an address of its own that speaks it. */
+function homesOf(
+  spoken: readonly Dialect[],
+  kinds: readonly Provider[],
+): Readonly<Record<string, string>> {
+  const vendors = kinds.filter(({ baseUrl }) => baseUrl !== undefined);
+  const home = ({ name }: Dialect): string =>
+    vendors.find((kind) => kind.dialects.includes(name))?.protocol ?? "none";
+  return Object.fromEntries(spoken.map((dialect) => [dialect.name, home(dialect)]));
 }

@@ -51,6 +51,8 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   #ip: string | undefined = undefined;
   #query: URLSearchParams | undefined = undefined;
   #attempt: Attempt | undefined = undefined;
+  #attemptAtMs = 0;
+  #firstByteMs: number | undefined = undefined;
   #provider: string | undefined = undefined;
   #clientGone: (() => void) | undefined = undefined;
   #finished = false;
@@ -159,7 +161,13 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
 
   beginAttempt(attempt: Attempt): void {
     this.#attempt = attempt;
+    this.#attemptAtMs = this.#house.mono();
     this.#provider = attempt.provider;
+  }
+
+  /** The first byte of a reply is being passed on; later calls do nothing. */
+  markFirstByte(): void {
+    this.#firstByteMs ??= this.#house.mono() - this.startedAtMs;
   }
 
   get attempt(): Attempt | undefined {
@@ -167,11 +175,12 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   }
 
   /** Ends the admitted attempt, if one runs: exactly once for each. */
-  endAttempt(result: AttemptResult): void {
+  endAttempt({ kind, status, usage, bytes }: AttemptEnd): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     this.#attempt = undefined;
-    this.route.pipeline.attemptEnd(this, attempt, result);
+    const durationMs = this.#house.mono() - this.#attemptAtMs;
+    this.route.pipeline.attemptEnd(this, attempt, { kind, status, usage, bytes, durationMs });
   }
 
   /** Ends the exchange: exactly once, later calls do nothing. */
@@ -200,10 +209,14 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
       usage: end.usage,
       bytes: end.bytes ?? 0,
       durationMs: this.#house.mono() - this.startedAtMs,
+      firstByteMs: this.#firstByteMs,
     });
     this.#house.release();
   }
 }
+
+/** How an attempt ended, as far as its caller knows. */
+type AttemptEnd = Omit<AttemptResult, "durationMs">;
 
 /** How an exchange ended; what is absent did not come to be. */
 export interface ExchangeEnd {

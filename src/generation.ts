@@ -2,7 +2,7 @@ import { type AppParts, createApp, type Fetch } from "./app.ts";
 import { createCatalog } from "./catalog.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
-import type { SecurityEvent } from "./contract/policy.ts";
+import type { PlannedListener, SecurityEvent } from "./contract/policy.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { House } from "./host.ts";
 import { type CoreFacts, coreHandlers, coreOperations } from "./management/core.ts";
@@ -22,11 +22,17 @@ export interface Generation {
   readonly authDir: string;
   readonly plan: Plan;
   readonly warnings: readonly string[];
+  /** Beside the one that clients call. */
+  readonly listeners: readonly PlannedListener[];
   emit(event: SecurityEvent): void;
+  /** Tells its policies that it serves. */
+  adopted(): void;
   /** A problem at a dotted path of its configuration. */
   problemAt(path: string, message: string, mend: string): ConfigProblem;
   /** Lets no further request in; what it holds is disposed when its last exchange has ended. */
   retire(): void;
+  /** The process ends: disposes what it holds, whether or not something still runs. */
+  end(): Promise<void>;
   /** Exchanges that still run. */
   readonly running: number;
 }
@@ -46,19 +52,23 @@ export interface GenerationParts
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
-  const { pipelines, emit } = enforcement;
+  const { pipelines, listeners, emit, adopted } = enforcement;
   generations += 1;
   const number = generations;
   const log = house.log.child("proxy");
   let running = 0;
   let retired = false;
-  const dispose = (): void => {
-    for (const provider of providers) provider.pool?.close();
-    enforcement.dispose();
+  let disposed: Promise<void> | undefined;
+  const dispose = (): Promise<void> => {
+    disposed ??= (() => {
+      for (const provider of providers) provider.pool?.close();
+      return enforcement.dispose();
+    })();
+    return disposed;
   };
   const release = (): void => {
     running -= 1;
-    if (retired && running === 0) dispose();
+    if (retired && running === 0) void dispose();
   };
   const { name, version } = parts.runtime;
   const coreFacts: CoreFacts = { house, number, plan: parts.plan, runtime: `${name} ${version}` };
@@ -91,12 +101,14 @@ export function createGeneration(parts: GenerationParts): Generation {
   } satisfies AppParts);
   const { logging, authDir, plan, warnings, problemAt } = parts;
   return {
-    ...{ number, fetch, server, logging, authDir, plan, warnings, emit, problemAt },
+    ...{ number, fetch, server, logging, authDir, plan, warnings, problemAt },
+    ...{ listeners, emit, adopted },
     retire() {
       if (retired) return;
       retired = true;
-      if (running === 0) dispose();
+      if (running === 0) void dispose();
     },
+    end: dispose,
     get running() {
       return running;
     },

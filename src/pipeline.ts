@@ -295,9 +295,11 @@ function tellers(
     const hear = policy.hooks[hook] as Teller | undefined;
     if (hear === undefined) continue;
     const bound = hear.bind(policy.hooks);
+    const hears = hook === "event" ? policy.hooks.hears : undefined;
     const failed = (error: unknown): void =>
       deps.log.error("policy failed", { policy: policy.name, hook, error });
     found.push((a, b, c) => {
+      if (hears !== undefined && !hears.includes((a as SecurityEvent).type)) return;
       try {
         const late = bound(a, b, c) as unknown;
         if (isPromise(late)) late.catch(failed);

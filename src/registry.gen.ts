@@ -1,7 +1,10 @@
 // Written by build.ts from the folders policies/ and plugins/: don't edit.
+import { policy as policyAudit } from "../policies/audit/index.ts";
 import { policy as policyAuth } from "../policies/auth.ts";
+import { policy as policyDetections } from "../policies/detections.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
 import { policy as policyManagementAuth } from "../policies/management-auth.ts";
+import { policy as policyMetrics } from "../policies/metrics/index.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
 import { dialect as dialectOpenaiResponses } from "../plugins/dialects/openai-responses.ts";
@@ -13,9 +16,12 @@ import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { Policy } from "./contract/policy.ts";
 
 export const policies: readonly Policy[] = [
+  policyAudit,
   policyAuth,
+  policyDetections,
   policyHostGuard,
   policyManagementAuth,
+  policyMetrics,
 ] as unknown as readonly Policy[];
 
 export const dialects: readonly Dialect[] = [

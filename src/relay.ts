@@ -68,6 +68,7 @@ export class Relay implements ByteSource {
         if (this.#ended) return;
         if (done) break;
         this.#tap.push(value);
+        if (this.#bytes === 0) this.#x.markFirstByte();
         this.#bytes += value.byteLength;
         const full = sink.write(value);
         if (full === undefined) continue;

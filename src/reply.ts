@@ -132,6 +132,7 @@ function passWhole(
         const bytes = new Uint8Array(buffer);
         const usage = x.route.dialect.readUsage(bytes);
         const { byteLength } = bytes;
+        x.markFirstByte();
         x.finish({ kind: "success", status, bytes: byteLength, usage, upstreamStatus: status });
         return bytes;
       }),

@@ -2,7 +2,9 @@ import { assemble, type ConfigSource } from "./assembly.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Generation } from "./generation.ts";
 import type { House } from "./host.ts";
+import { houseGauges } from "./house-gauges.ts";
 import type { Listener, Runtime, Transport } from "./runtime/runtime.ts";
+import { ListenFailure, SideListeners, toUrl } from "./side-listeners.ts";
 
 /** Most generations at once; a reload beyond that waits for old streams to end. */
 const mostGenerations = 8;
@@ -43,6 +45,7 @@ export async function startServer(parts: ServerParts): Promise<Started> {
 export class Server {
   readonly #parts: ServerParts;
   readonly #generations = new Set<Generation>();
+  readonly #side: SideListeners;
   #current: Generation;
   #listener: Listener | undefined = undefined;
   #reloading: Promise<Reloaded>;
@@ -51,6 +54,7 @@ export class Server {
     this.#parts = parts;
     this.#current = first;
     this.#generations.add(first);
+    this.#side = new SideListeners(parts.runtime, parts.house.log);
     this.#reloading = Promise.resolve({ ok: true, generation: first });
   }
 
@@ -59,7 +63,18 @@ export class Server {
    * @throws when the address can't be listened on
    */
   async open(): Promise<void> {
-    this.#listener = await this.#listen(this.#current);
+    const first = this.#current;
+    const { house, runtime } = this.#parts;
+    const prepared = await this.#side.prepare(first.listeners);
+    try {
+      this.#listener = await this.#listen(first);
+    } catch (error) {
+      prepared.discard();
+      throw error;
+    }
+    prepared.adopt();
+    house.gauges.push(...houseGauges(house, runtime, () => this.#countServing()));
+    first.adopted();
   }
 
   get current(): Generation {
@@ -69,8 +84,12 @@ export class Server {
   /** The address that clients call. */
   get url(): string {
     const { host, port } = this.#listener ?? this.#current.server;
-    const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+    return toUrl(host, port);
+  }
+
+  /** Where else it listens, by what is behind it. */
+  get sideUrls(): Readonly<Record<string, string>> {
+    return this.#side.urls;
   }
 
   /** Builds a new generation and swaps it in; a bad one leaves the old one serving. */
@@ -82,11 +101,7 @@ export class Server {
 
   async #reload(): Promise<Reloaded> {
     const { house, runtime, source } = this.#parts;
-    for (const generation of this.#generations) {
-      if (generation !== this.#current && generation.running === 0) {
-        this.#generations.delete(generation);
-      }
-    }
+    this.#forget();
     if (this.#generations.size >= mostGenerations) {
       return this.#reject(`${mostGenerations} generations still have running requests`);
     }
@@ -109,11 +124,20 @@ export class Server {
 
   async #adopt(next: Generation): Promise<Reloaded> {
     const old = this.#current;
+    const prepared = await this.#side.prepare(next.listeners);
     const moved = next.server.host !== old.server.host || next.server.port !== old.server.port;
-    const listener = moved ? await this.#listen(next) : this.#listener;
+    let listener = this.#listener;
+    try {
+      if (moved) listener = await this.#listen(next);
+    } catch (error) {
+      prepared.discard();
+      throw error;
+    }
+    prepared.adopt();
     this.#generations.add(next);
     this.#current = next;
     this.#parts.house.reloadRejected = false;
+    next.adopted();
     old.retire();
     if (moved) {
       void this.#listener?.drain();
@@ -140,7 +164,28 @@ export class Server {
     const closed = this.#listener?.drain().catch(() => {});
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
     this.#listener?.close();
+    this.#side.close();
+    await this.end();
     return { cut };
+  }
+
+  /** Disposes all generations: what they have still to write is written when this resolves. */
+  async end(): Promise<void> {
+    await Promise.all([...this.#generations].map((generation) => generation.end()));
+  }
+
+  #countServing(): number {
+    this.#forget();
+    return this.#generations.size;
+  }
+
+  /** Drops the generations whose last exchange has ended. */
+  #forget(): void {
+    for (const generation of this.#generations) {
+      if (generation !== this.#current && generation.running === 0) {
+        this.#generations.delete(generation);
+      }
+    }
   }
 
   #listen({ server }: Generation): Promise<Listener> {
@@ -162,15 +207,15 @@ function toLine({ file, line, column, path, message, mend }: ConfigProblem): str
 }
 
 function cannotListen({ server, problemAt }: Generation, error: unknown): ConfigProblem {
-  const { code, message } = error as { code?: string; message?: string };
-  const where = `${server.host}:${server.port}`;
+  const [at, cause] =
+    error instanceof ListenFailure
+      ? [{ ...error.planned, hostKey: error.planned.portKey }, error.cause]
+      : [{ ...server, portKey: "server.port", hostKey: "server.host" }, error];
+  const { code, message } = cause as { code?: string; message?: string };
+  const where = `${at.host}:${at.port}`;
   if (code === "EADDRINUSE") {
-    return problemAt(
-      "server.port",
-      `${where} is in use`,
-      "choose another port, or end what uses it",
-    );
+    return problemAt(at.portKey, `${where} is in use`, "choose another port, or end what uses it");
   }
   const reason = code ?? message ?? "unknown error";
-  return problemAt("server.host", `can't listen on ${where}: ${reason}`, "choose another address");
+  return problemAt(at.hostKey, `can't listen on ${where}: ${reason}`, "choose another address");
 }

@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import process from "node:process";
 import type { Runtime } from "./runtime.ts";
 
@@ -45,4 +46,26 @@ export async function currentRuntime(): Promise<Runtime> {
   if (bun !== undefined) return (await import("./bun.ts")).bunRuntime;
   if (deno !== undefined) return (await import("./deno.ts")).denoRuntime;
   return (await import("./node.ts")).nodeRuntime;
+}
+
+/** What the process uses of the machine. */
+export function processUsage(): {
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+  readonly heapBytes: number;
+  readonly openFiles: number;
+} {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  const cpuSeconds = (user + system) / 1e6;
+  return { cpuSeconds, rssBytes: rss, heapBytes: heapUsed, openFiles: countFiles() };
+}
+
+/** Only Linux lists them; elsewhere 0. */
+function countFiles(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return 0;
+  }
 }

@@ -1,5 +1,5 @@
 import type { Dialect, Problem, Provider, StreamReader } from "../../src/contract/plugin.ts";
-import type { Hooks, Policy, PolicyHost, SecurityEvent } from "../../src/contract/policy.ts";
+import type { Gauge, Hooks, Policy, PolicyHost, SecurityEvent } from "../../src/contract/policy.ts";
 import type { Logger, Surface, Usage } from "../../src/contract/types.ts";
 import { RunningExchange } from "../../src/exchange.ts";
 import { Secret } from "../../src/kit/secret.ts";
@@ -210,6 +210,7 @@ export interface StubHost extends PolicyHost {
 export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHost {
   const kept = new Map<string, unknown>();
   const events: SecurityEvent[] = [];
+  const gauges: Gauge[] = [];
   const announced: StubHost["announced"] = [];
   return {
     events,
@@ -222,10 +223,14 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       listenHost: "127.0.0.1",
       listenPort: 8317,
       providers: ["a", "b", "one", "two"],
+      homes: { line: "home" },
       serving: false,
       ...facts,
     },
     emit: (event) => void events.push(event),
+    hears: () => true,
+    gauge: (name, help, labels, read) => void gauges.push({ name, help, labels, read }),
+    gauges: () => gauges,
     announce: (made) => void announced.push(made),
     keep<T>(key: string, make: () => T): T {
       if (!kept.has(key)) kept.set(key, make());
