@@ -7,6 +7,7 @@ import { readCredentials } from "./credentials.ts";
 import { enforce } from "./enforcement.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import type { House } from "./host.ts";
+import { maskedWarnings } from "./kit/ip-schema.ts";
 import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
 import { dialects, policies, providers as providerKinds } from "./registry.gen.ts";
@@ -85,6 +86,7 @@ export async function assemble(
     serving,
     listenHost: server.host,
     listenPort: server.port,
+    tls: false,
     providers: providers.map(({ name }) => name),
     homes: homesOf(dialects, providerKinds),
   };
@@ -104,7 +106,11 @@ export async function assemble(
     runtime,
     problemAt: config.problemAt,
     plan: { policies: enforcement.planned, providers: providers.map(toPlannedProvider) },
-    warnings: [...config.warnings.map((w) => `${w.path}: ${w.message}`), ...resolved.warnings],
+    warnings: [
+      ...config.warnings.map((w) => `${w.path}: ${w.message}`),
+      ...maskedWarnings(server.trustedProxies).map((w) => `server.trusted_proxies: ${w}`),
+      ...resolved.warnings,
+    ],
   });
   return { ok: true, generation };
 }

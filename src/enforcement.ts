@@ -4,6 +4,7 @@ import {
   type EventType,
   eventTypes,
   type HostFacts,
+  type LiveRegistry,
   type PlannedListener,
   type Policy,
   type PolicyHost,
@@ -14,7 +15,7 @@ import { type Bench, type House, lend } from "./host.ts";
 import type { MountedOperation } from "./management/handle.ts";
 import { mountOperations } from "./management/mount.ts";
 import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pipeline.ts";
-import { coveredBy, gapsOf, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
+import { coveredBy, gapsOf, type PlannedPolicy, staged, toPlannedPolicy } from "./plan.ts";
 import { type RolloutSettings, rolloutName } from "./settings.ts";
 
 /** What an error that a policy throws may say beside its message. */
@@ -34,6 +35,8 @@ export interface Enforcement {
   readonly operations: readonly MountedOperation[];
   /** What policies listen on, beside the main listener. */
   readonly listeners: readonly PlannedListener[];
+  /** What policies set on every response, by lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
   emit(event: SecurityEvent): void;
   /** Tells the policies that they serve. */
   adopted(): void;
@@ -43,6 +46,9 @@ export interface Enforcement {
 
 /** Longest that an asynchronous gate hook may take, in milliseconds. */
 const hookDeadlineMs = 5000;
+
+/** What runs, to a policy in shadow mode: it may not end anything. */
+const untouchable: LiveRegistry = { size: 0, abort: () => 0 };
 
 /** Builds every policy that the configuration turns on; a failure disposes what was built. */
 export async function enforce(
@@ -65,22 +71,25 @@ export async function enforce(
     emit: (event) => hear(event),
     hears: (type) => heard.has(type),
   };
-  for (const policy of inLine(policies)) {
+  const line = inLine(staged(policies, ({ name }) => config.values.get(name)));
+  for (const { policy, stage } of line) {
     const rollout = config.values.get(rolloutName(policy.name)) as RolloutSettings;
     const wrong = rolloutProblem(policy, rollout);
     if (wrong !== undefined) problems.push(config.problemAt(...wrong));
     let mode: PlannedPolicy["mode"] = rollout.mode;
     if (rollout.mode !== "off" && wrong === undefined) {
-      const hooks = await create(policy, config, lend(house, policy.name, bench), problems);
+      const lent = lend(house, policy.name, bench);
+      const host = rollout.mode === "shadow" ? { ...lent, live: untouchable } : lent;
+      const hooks = await create(policy, config, host, problems);
       if (hooks === undefined) mode = "not configured";
       else {
-        const { name, stage, onFault } = policy;
+        const { name, onFault } = policy;
         active.push({ name, stage, onFault, mode: rollout.mode, hooks });
         covered.set(name, coveredBy(policy));
         if (policy.covers.admin) admin.add(name);
       }
     }
-    planned.push(toPlannedPolicy(policy, mode));
+    planned.push(toPlannedPolicy(policy, stage, mode));
     const own = active.find(({ name }) => name === policy.name)?.hooks;
     const handlers = own && (own.admin ?? {});
     operations.push(...mountOperations(policy.name, policy.admin ?? [], handlers));
@@ -138,7 +147,14 @@ export async function enforce(
     }
   };
   const { emit } = bench;
-  return { ok: true, planned, pipelines, operations, listeners, emit, adopted, dispose };
+  const headers = headersOf(active);
+  const told = { planned, operations, listeners, headers };
+  return { ok: true, ...told, pipelines, emit, adopted, dispose };
+}
+
+function headersOf(active: readonly ActivePolicy[]): Readonly<Record<string, string>> {
+  const enforced = active.filter(({ mode }) => mode === "enforce");
+  return Object.assign({}, ...enforced.map(({ hooks }) => hooks.headers));
 }
 
 async function create(

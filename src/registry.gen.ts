@@ -2,9 +2,15 @@
 import { policy as policyAudit } from "../policies/audit/index.ts";
 import { policy as policyAuth } from "../policies/auth.ts";
 import { policy as policyDetections } from "../policies/detections.ts";
+import { policy as policyForwardingWatch } from "../policies/forwarding-watch.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
+import { policy as policyIpAllowlist } from "../policies/ip-allowlist.ts";
 import { policy as policyManagementAuth } from "../policies/management-auth.ts";
 import { policy as policyMetrics } from "../policies/metrics/index.ts";
+import { policy as policyRateLimitClient } from "../policies/rate-limit-client.ts";
+import { policy as policyRateLimitServer } from "../policies/rate-limit-server.ts";
+import { policy as policyRequestLimits } from "../policies/request-limits.ts";
+import { policy as policySecurityHeaders } from "../policies/security-headers.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
 import { dialect as dialectOpenaiResponses } from "../plugins/dialects/openai-responses.ts";
@@ -19,9 +25,15 @@ export const policies: readonly Policy[] = [
   policyAudit,
   policyAuth,
   policyDetections,
+  policyForwardingWatch,
   policyHostGuard,
+  policyIpAllowlist,
   policyManagementAuth,
   policyMetrics,
+  policyRateLimitClient,
+  policyRateLimitServer,
+  policyRequestLimits,
+  policySecurityHeaders,
 ] as unknown as readonly Policy[];
 
 export const dialects: readonly Dialect[] = [

@@ -54,7 +54,11 @@ export class Server {
     this.#parts = parts;
     this.#current = first;
     this.#generations.add(first);
-    this.#side = new SideListeners(parts.runtime, parts.house.log);
+    this.#side = new SideListeners(
+      parts.runtime,
+      parts.house.log,
+      () => this.#current.headers,
+    );
     this.#reloading = Promise.resolve({ ok: true, generation: first });
   }
 
@@ -193,7 +197,10 @@ export class Server {
       host: server.host,
       port: server.port,
       handle: (request, transport) => this.#handle(request, transport),
-      onError: (error) => this.#parts.house.log.error("request escaped", { error }),
+      onError: (error) => {
+        this.#parts.house.log.error("request escaped", { error });
+        return this.#current.headers;
+      },
     });
   }
 

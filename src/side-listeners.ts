@@ -37,11 +37,18 @@ export interface Preparation {
 export class SideListeners {
   readonly #runtime: Pick<Runtime, "listen">;
   readonly #log: Logger;
+  readonly #headers: () => Readonly<Record<string, string>>;
   #open: readonly Open[] = [];
 
-  constructor(runtime: Pick<Runtime, "listen">, log: Logger) {
+  /** @param headers set on every response of the house */
+  constructor(
+    runtime: Pick<Runtime, "listen">,
+    log: Logger,
+    headers: () => Readonly<Record<string, string>>,
+  ) {
     this.#runtime = runtime;
     this.#log = log;
+    this.#headers = headers;
   }
 
   /** Where each can be reached, by name. */
@@ -101,8 +108,17 @@ export class SideListeners {
     const listener = await this.#runtime.listen({
       host,
       port,
-      handle: (request) => open.planned.handle(request),
-      onError: (error) => this.#log.error("request escaped", { listener: name, error }),
+      handle: async (request) => {
+        const response = await open.planned.handle(request);
+        for (const [key, value] of Object.entries(this.#headers())) {
+          response.headers.set(key, value);
+        }
+        return response;
+      },
+      onError: (error) => {
+        this.#log.error("request escaped", { listener: name, error });
+        return this.#headers();
+      },
     });
     return Object.assign(open, { listener, host, port });
   }

@@ -54,8 +54,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     {
       errorHandler(error) {
         const isTheirs = error instanceof RequestError;
-        if (!isTheirs) onError(error);
-        return new Response(null, { status: isTheirs ? 400 : 500 });
+        if (isTheirs) return new Response(null, { status: 400 });
+        return new Response(null, { status: 500, headers: { ...onError(error) } });
       },
     },
   );
