@@ -20,6 +20,9 @@ export type FindClient = (peer: string, header: (name: string) => string | null)
 /** Most hops that are walked: a longer way is made up. */
 const mostHops = 32;
 
+/** Most peers whose address is remembered. */
+const mostDirect = 1024;
+
 /**
  * The socket's peer is the client, unless it is a trusted proxy. Then one header is walked from its
  * end, which the nearest proxy wrote, past all that are trusted; the first one that is not is the
@@ -28,11 +31,21 @@ const mostHops = 32;
  */
 export function createFindClient(trusted: IpSet, name: ForwardedHeader): FindClient {
   const nodeBefore = name === "forwarded" ? forwardedBefore : listedBefore;
+  // Peers that are no proxies, by socket address: they come again with each of their requests.
+  const direct = new Map<string, ClientAddress>();
+  const remember = (socketPeer: string, ip: string): ClientAddress => {
+    if (direct.size >= mostDirect) direct.clear();
+    const client = { ip, peer: ip, proxied: false };
+    direct.set(socketPeer, client);
+    return client;
+  };
   return (socketPeer, header) => {
+    const known = direct.get(socketPeer);
+    if (known !== undefined) return known;
     const first = parseIp(socketPeer);
-    if (first === undefined) return { ip: socketPeer, peer: socketPeer, proxied: false };
+    if (first === undefined) return remember(socketPeer, socketPeer);
     const peer = canonical(first, socketPeer);
-    if (trusted.size === 0 || !trusted.has(first)) return { ip: peer, peer, proxied: false };
+    if (trusted.size === 0 || !trusted.has(first)) return remember(socketPeer, peer);
     const value = header(name);
     if (value === null) return { ip: peer, peer, proxied: true };
     let client = peer;
