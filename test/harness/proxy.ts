@@ -232,7 +232,8 @@ async function greetingOf(child: ChildProcess, output: Output): Promise<Greeting
   for (;;) {
     const text = output.stdout();
     const line = text.slice(0, text.indexOf("\n"));
-    if (text.includes("\n") && line.startsWith("{")) return JSON.parse(line) as Greeting;
+    // A configuration that is refused is told as JSON, too.
+    if (text.includes("\n") && line.startsWith('{"url"')) return JSON.parse(line) as Greeting;
     const url = /^cliproxy listens on (\S+)\n/.exec(text)?.[1];
     if (url !== undefined) {
       const plan = { policies: [], providers: [] };
