@@ -13,7 +13,8 @@ export interface AuditFinding {
     | "does_not_follow"
     | "torn"
     | "rewritten"
-    | "truncated";
+    | "truncated"
+    | "foreign_checkpoint";
   /** Empty where it is about no one file. */
   readonly file: string;
   /** From 1; 0 where it is about no one line. */
