@@ -42,7 +42,11 @@ export function auditSource(context: CommandContext): AuditSource | readonly Con
   const own = { key: key ?? givenKey(keyFile ?? ""), checkpoints: [] };
   if (positionals.length > 0) return { ...own, files: positionals, whole: false };
   if (file === undefined) {
-    throw refuse("logging.audit.file", "logging.audit.file is not set", "set it, or name the files to check");
+    throw refuse(
+      "logging.audit.file",
+      "logging.audit.file is not set",
+      "set it, or name the files to check",
+    );
   }
   const log = resolve(file);
   const files = logFiles(log);

@@ -33,6 +33,8 @@ export interface LogHouse {
   readonly parts: WriterParts;
   /** Runs the timer that is set, if one is; returns its milliseconds. */
   ring(): number | undefined;
+  /** The timer that is set never rings. */
+  stop(): void;
   open(): AuditWriter;
 }
 
@@ -59,6 +61,9 @@ export function createLogHouse(): LogHouse {
       armed = undefined;
       due?.run();
       return due?.ms;
+    },
+    stop() {
+      armed = undefined;
     },
     open: () => new AuditWriter(parts),
   };

@@ -103,7 +103,8 @@ export function createFakeDisk(nowMs: () => number = () => 0): FakeDisk {
       files.set(to, file);
     },
     remove: (path) => void files.delete(path),
-    list: (dir) => [...files.keys()].filter((path) => dirname(path) === dir).map((p) => basename(p)),
+    list: (dir) =>
+      [...files.keys()].filter((path) => dirname(path) === dir).map((p) => basename(p)),
     syncDir() {},
   };
   return disk;

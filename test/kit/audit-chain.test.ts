@@ -64,14 +64,16 @@ describe("a record", () => {
       details: { [text]: text },
     });
     expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u200b\u2028-\u202e\u2066-\u2069\ufeff]/);
-    const well = text.toWellFormed();
-    expect(JSON.parse(line).user_id.toWellFormed()).toBe(well);
+    expect(JSON.parse(line).user_id).toBe(text);
     expect(seqOf(Buffer.from(line))).toBe(1);
     expect(readRecord(Buffer.from(line), auditKey)?.seq).toBe(1);
   });
 
   test("masks what looks like a key", () => {
-    const line = seal({ userId: "sk-ant-api03-abcdefghijkl", details: { model: "sk-proj-abcdefg" } });
+    const line = seal({
+      userId: "sk-ant-api03-abcdefghijkl",
+      details: { model: "sk-proj-abcdefg" },
+    });
     expect(line).not.toContain("abcdefg");
   });
 

@@ -97,7 +97,11 @@ describe("verify", () => {
       replaced(5, resealed(5)),
       ["does_not_follow 6: record 6 does not follow the one before it: that one was written anew"],
     ],
-    ["another key", ten.map((l) => l.replace("c", "d")), [`changed 1: the lines to 10 were ${byUs}`]],
+    [
+      "another key",
+      ten.map((l) => l.replace("c", "d")),
+      [`changed 1: the lines to 10 were ${byUs}`],
+    ],
   ];
   test.each(cases)("%s", (_name, lines, expected) => {
     expect(told(lines)).toEqual([...expected]);
@@ -113,7 +117,8 @@ describe("verify", () => {
     const lines = ten.slice(0, 6);
     expect(told(lines)).toEqual([]);
     expect(told(lines, checkpointOf(6))).toEqual([]);
-    const missing = "records 7 to 9 are missing at the end: a checkpoint of 20260219T000000Z has them";
+    const missing =
+      "records 7 to 9 are missing at the end: a checkpoint of 20260219T000000Z has them";
     expect(told(lines, checkpointOf(9))).toEqual([`truncated 0: ${missing}`]);
   });
 
@@ -156,7 +161,7 @@ describe("verify", () => {
     const before = { seq: 10, mac: JSON.parse(at(10)).mac };
     const torn = '{"timestamp":"20';
     const repaired = (bytes: number): string => {
-      const details = { torn_bytes: bytes };
+      const details = { torn_bytes: bytes, torn_lines: 1 };
       const entry = entryOf({ type: ownEvent, result: "repaired", details });
       return sealRecord(entry, before, auditKey, cache).line;
     };
@@ -181,23 +186,28 @@ describe("verify", () => {
     const lines = chainOf(30);
     const index = fc.nat({ max: lines.length - 1 });
     fc.assert(
-      fc.property(index, index, fc.constantFrom("edit", "delete", "move", "repeat"), (i, j, how) => {
-        const line = lines[i] as string;
-        if (how === "edit") {
-          const changed = lines.with(i, line.replace(/claude/, "cloude"));
-          expect(verify(changed).findings).toMatchObject([{ kind: "changed", line: i + 1 }]);
-        } else if (how === "delete") {
-          const { findings } = verify(lines.toSpliced(i, 1), checkpointFor(lines));
-          expect(findings).toHaveLength(1);
-          expect(findings[0]?.message).toStartWith(`record ${i + 1} is missing`);
-        } else if (how === "repeat") {
-          const again = lines.toSpliced(j, 0, line);
-          expect(verify(again).findings.length).toBeGreaterThan(0);
-        } else if (Math.abs(i - j) > 0) {
-          const moved = lines.toSpliced(i, 1).toSpliced(j, 0, line);
-          expect(verify(moved).findings.length).toBeGreaterThan(0);
-        }
-      }),
+      fc.property(
+        index,
+        index,
+        fc.constantFrom("edit", "delete", "move", "repeat"),
+        (i, j, how) => {
+          const line = lines[i] as string;
+          if (how === "edit") {
+            const changed = lines.with(i, line.replace(/claude/, "cloude"));
+            expect(verify(changed).findings).toMatchObject([{ kind: "changed", line: i + 1 }]);
+          } else if (how === "delete") {
+            const { findings } = verify(lines.toSpliced(i, 1), checkpointFor(lines));
+            expect(findings).toHaveLength(1);
+            expect(findings[0]?.message).toStartWith(`record ${i + 1} is missing`);
+          } else if (how === "repeat") {
+            const again = lines.toSpliced(j, 0, line);
+            expect(verify(again).findings.length).toBeGreaterThan(0);
+          } else if (Math.abs(i - j) > 0) {
+            const moved = lines.toSpliced(i, 1).toSpliced(j, 0, line);
+            expect(verify(moved).findings.length).toBeGreaterThan(0);
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });
