@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import type { ChainHead } from "../../src/kit/audit-chain.ts";
 import { writeCheckpoint } from "../../src/kit/audit-checkpoint.ts";
 import { checkpointSuffix } from "../../src/kit/audit-files.ts";
+import { reasonOf } from "./reason.ts";
 import type { WriterParts } from "./writer.ts";
 
 /** A checkpoint is written after so many records… */
@@ -36,8 +37,7 @@ export class Checkpoints {
     try {
       this.#append(`${checkpoint}\n`);
     } catch (error) {
-      const { code, message } = error as { code?: string; message?: string };
-      log.error("audit checkpoint can't be written", { reason: code ?? message });
+      log.error("audit checkpoint can't be written", { reason: reasonOf(error) });
     }
     this.#seq = head.seq;
     this.#atMs = nowMs;

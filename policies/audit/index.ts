@@ -24,7 +24,7 @@ import { auditKeyFile } from "../../src/kit/audit-key.ts";
 import { bytes, doc } from "../../src/kit/schema.ts";
 import { realDisk } from "./disk.ts";
 import { Journal } from "./journal.ts";
-import type { Rotation } from "./writer.ts";
+import type { Rotation } from "./rotator.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000));
 const schema = v.strictObject({

@@ -19,8 +19,11 @@ export class LogFile {
   #file: number;
   #identity: string;
   #size: number;
-  /** A failed write could not be taken back: so many bytes of it stand at the end. */
-  #tornBytes = 0;
+  /** Bytes of each line at the end that a failed write has left, and nobody has told of. */
+  #torn: number[] = [];
+  /** The file does not end in a line break. */
+  #isOpenEnded = false;
+  #standingBytes = 0;
 
   /** @throws the system's error when it can't be opened, or is no regular file */
   constructor(path: string, disk: Disk) {
@@ -37,9 +40,14 @@ export class LogFile {
     return this.#size;
   }
 
-  /** Bytes of a torn line at the end, which the next record should tell of. */
-  get tornBytes(): number {
-    return this.#tornBytes;
+  /** Bytes of each torn line at the end: the next record has to tell of them. */
+  get torn(): readonly number[] {
+    return this.#torn;
+  }
+
+  /** Bytes of whole lines that the last failed append has left, where it can't be taken back. */
+  get standingBytes(): number {
+    return this.#standingBytes;
   }
 
   /** Says what has happened to the file, and opens it anew where it was moved or deleted. */
@@ -66,17 +74,27 @@ export class LogFile {
     this.#file = file;
     this.#identity = state.identity;
     this.#size = state.size;
-    this.#tornBytes = 0;
+    this.#isOpenEnded = false;
   }
 
   /**
    * Appends whole lines; what can't be written whole is taken back.
-   * @throws the system's error; then none of the lines stands in the file
+   * @throws the system's error; then none of the lines stands in the file but `standingBytes`
    */
   append(lines: string): void {
-    const torn = this.#tornBytes;
-    this.#write(Buffer.from(torn === 0 ? lines : `\n${lines}`));
-    this.#tornBytes = 0;
+    const bytes = Buffer.from(this.#isOpenEnded ? `\n${lines}` : lines);
+    const start = this.#isOpenEnded ? 1 : 0;
+    const before = this.#size;
+    this.#standingBytes = 0;
+    try {
+      this.#write(bytes);
+    } catch (error) {
+      const left = this.#size - before;
+      if (left > 0 && !this.cutEnd(left)) this.#leave(bytes.subarray(0, left), start);
+      throw error;
+    }
+    this.#torn = [];
+    this.#isOpenEnded = false;
   }
 
   /** Waits until the disk has all that was written. */
@@ -97,7 +115,16 @@ export class LogFile {
 
   /** The file ends in so many bytes that are no whole line. */
   leaveTorn(bytes: number): void {
-    this.#tornBytes = bytes;
+    this.#torn.push(bytes);
+    this.#isOpenEnded = true;
+  }
+
+  /** Part of an append stands in the file for good. */
+  #leave(bytes: Buffer, start: number): void {
+    const whole = Math.max(start, bytes.lastIndexOf(0x0a) + 1);
+    this.#standingBytes = whole - start;
+    this.#isOpenEnded = false;
+    if (bytes.byteLength > whole) this.leaveTorn(bytes.byteLength - whole);
   }
 
   /** Gives the file another name, and begins a new one. */
@@ -125,18 +152,11 @@ export class LogFile {
   }
 
   #write(bytes: Uint8Array): void {
-    const before = this.#size;
-    let at = 0;
-    try {
-      while (at < bytes.byteLength) {
-        const written = this.#disk.write(this.#file, bytes.subarray(at));
-        if (written <= 0) throw Object.assign(new Error("nothing was written"), { code: "EIO" });
-        at += written;
-        this.#size += written;
-      }
-    } catch (error) {
-      if (at > 0 && !this.cutEnd(at)) this.#tornBytes += this.#size - before;
-      throw error;
+    for (let at = 0; at < bytes.byteLength; ) {
+      const written = this.#disk.write(this.#file, bytes.subarray(at));
+      if (written <= 0) throw Object.assign(new Error("nothing was written"), { code: "EIO" });
+      at += written;
+      this.#size += written;
     }
   }
 

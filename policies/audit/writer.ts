@@ -1,4 +1,4 @@
-import { basename, dirname, join } from "node:path";
+import { Buffer } from "node:buffer";
 import type { Clock, Logger } from "../../src/contract/types.ts";
 import {
   type AuditEntry,
@@ -8,11 +8,14 @@ import {
   ownEvent,
   sealRecord,
 } from "../../src/kit/audit-chain.ts";
-import { checkpointSuffix, lastSeqOf, rotatedName } from "../../src/kit/audit-files.ts";
+import { checkpointSuffix } from "../../src/kit/audit-files.ts";
+import { Alarms } from "./alarms.ts";
 import { findChainEnd, tailBytes } from "./chain-end.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { Disk } from "./disk.ts";
 import { LogFile } from "./log-file.ts";
+import { reasonOf } from "./reason.ts";
+import { type Rotation, Rotator } from "./rotator.ts";
 
 /** Records wait so long for others to be written with, in milliseconds. */
 export const commitMs = 50;
@@ -20,18 +23,8 @@ export const commitMs = 50;
 export const batchRecords = 500;
 /** Most records that wait while the log can't be written; later ones are counted as lost. */
 export const mostQueued = 10_000;
-/** Milliseconds between two tries while the log can't be written, or not be rotated. */
+/** Milliseconds between two tries while the log can't be written. */
 export const retryMs = 1000;
-const rotateRetryMs = 60_000;
-/** The same alarm is raised once in so many milliseconds: a second writer would fill the log. */
-const alarmMs = 60_000;
-
-export interface Rotation {
-  readonly maxBytes: number;
-  readonly daily: boolean;
-  /** Rotated files that are kept; undefined: all. */
-  readonly keep: number | undefined;
-}
 
 export interface WriterParts {
   readonly path: string;
@@ -53,22 +46,17 @@ interface Failure {
 
 /** Writes the chain: many records at once, in order, each exactly once or counted as lost. */
 export class AuditWriter {
-  /** Called when somebody else seems to have changed the log. */
-  onAlarm: ((result: string, details: Details) => void) | undefined = undefined;
-  rotation: Rotation = { maxBytes: Number.POSITIVE_INFINITY, daily: false, keep: undefined };
   readonly counts = { records: 0, failures: 0, lost: 0 };
   readonly #parts: WriterParts;
   readonly #file: LogFile;
   readonly #checkpoints: Checkpoints;
   readonly #fields = new FieldCache();
-  readonly #alarms: (readonly [result: string, details: Details])[] = [];
-  readonly #alarmAfterMs = new Map<string, number>();
+  readonly #rotator: Rotator;
+  readonly #alarms: Alarms;
   #queue: AuditEntry[] = [];
   #head: ChainHead;
   #failure: Failure | undefined = undefined;
   #timer: { cancel(): void } | undefined = undefined;
-  #rotateAfterMs = 0;
-  #day: string | undefined = undefined;
   #isClosed = false;
 
   /** @throws the system's error when the log can't be opened */
@@ -77,13 +65,22 @@ export class AuditWriter {
     const { path, disk, key } = parts;
     const before = disk.stateAt(path);
     this.#file = new LogFile(path, disk);
-    if (before !== undefined && before.size > 0) this.#day = dayOf(before.changedMs);
+    this.#rotator = new Rotator(parts, before);
+    this.#alarms = new Alarms(parts);
     const end = findChainEnd(path, path + checkpointSuffix, key, disk);
     this.#head = end.head;
     this.#checkpoints = new Checkpoints(parts, end.head.seq);
     if (end.tornBytes > 0) this.#repair(end.tornBytes);
     if (end.isForeign) this.#alarm("foreign_line", {});
     if (end.missing > 0) this.#alarm("missing", { records: end.missing });
+  }
+
+  set onAlarm(hear: (result: string, details: Details) => void) {
+    this.#alarms.hear = hear;
+  }
+
+  set rotation(rotation: Rotation) {
+    this.#rotator.rotation = rotation;
   }
 
   get isFailing(): boolean {
@@ -121,7 +118,7 @@ export class AuditWriter {
     this.#timer?.cancel();
     this.#timer = undefined;
     try {
-      this.#tellAlarms();
+      this.#alarms.tell();
       if (look || this.#queue.length > 0 || this.#failure !== undefined) this.#inspect();
       this.#writeQueue();
       if (durable || this.#failure !== undefined) this.#file.sync();
@@ -131,7 +128,7 @@ export class AuditWriter {
       return false;
     }
     this.#checkpoints.note(this.#head, false);
-    if (this.#alarms.length > 0) this.#arm(commitMs);
+    if (this.#alarms.waiting) this.#arm(commitMs);
     return true;
   }
 
@@ -158,37 +155,65 @@ export class AuditWriter {
 
   #writeQueue(): void {
     while (this.#queue.length > 0) {
-      const batch = this.#queue.slice(0, batchRecords);
-      this.#write(batch);
-      this.#queue = this.#queue.slice(batch.length);
+      this.#write(this.#queue.slice(0, batchRecords), (done) => {
+        this.#queue = this.#queue.slice(done);
+      });
     }
   }
 
-  /** Appends records; the chain moves on only when they stand in the file. */
-  #write(entries: readonly AuditEntry[]): void {
+  /**
+   * Appends records; the chain moves on only by what stands in the file.
+   * @param written told how many do, also when it fails
+   */
+  #write(entries: readonly AuditEntry[], written: (records: number) => void = () => {}): void {
+    const heads: ChainHead[] = [];
+    const ends: number[] = [];
     let head = this.#head;
     let text = "";
     for (const entry of entries) {
       const sealed = sealRecord(entry, head, this.#parts.key, this.#fields);
       text += `${sealed.line}\n`;
       head = sealed.head;
+      heads.push(head);
+      ends.push(text.length);
     }
-    this.#rotateIfDue(text.length);
-    this.#file.append(text);
-    this.#day ??= dayOf(this.#parts.clock.now());
-    this.#head = head;
-    this.counts.records += entries.length;
+    const advance = (records: number): void => {
+      this.#head = heads[records - 1] ?? this.#head;
+      this.counts.records += records;
+      written(records);
+    };
+    // A record that tells of a rotation must not cause the next one.
+    if (entries.some(({ type }) => type !== ownEvent)) this.#rotateIfDue(text.length);
+    try {
+      this.#file.append(text);
+    } catch (error) {
+      const standing = Buffer.from(text).subarray(0, this.#file.standingBytes).toString();
+      advance(ends.filter((end) => end <= standing.length).length);
+      throw error;
+    }
+    this.#rotator.noteWrite();
+    advance(entries.length);
+  }
+
+  #rotateIfDue(bytes: number): void {
+    if (!this.#rotator.isDue(this.#file.size, bytes)) return;
+    this.#checkpoints.note(this.#head, true);
+    for (const { file, lastSeq } of this.#rotator.rotate(this.#file, this.#head.seq)) {
+      this.#queue.push(this.#own("pruned", { file, last_seq: lastSeq }));
+    }
   }
 
   #inspect(): void {
     const { log } = this.#parts;
     const seen = this.#file.inspect();
     if (seen?.what === "replaced") {
-      this.#day = undefined;
+      this.#rotator.noteNewFile();
       log.info("audit log was moved or deleted: opened anew", { path: this.#file.path });
     } else if (seen !== undefined) this.#alarm(seen.what, { bytes: seen.bytes });
-    const torn = this.#file.tornBytes;
-    if (torn > 0) this.#write([this.#own("repaired", { torn_bytes: torn })]);
+    const { torn } = this.#file;
+    if (torn.length === 0) return;
+    const bytes = torn.reduce((a, b) => a + b);
+    this.#write([this.#own("repaired", { torn_bytes: bytes, torn_lines: torn.length })]);
   }
 
   /** A write that a crash or a full disk cut off is removed; where it can't be, it is told of. */
@@ -199,44 +224,6 @@ export class AuditWriter {
     if (isCut) this.#queue.push(this.#own("repaired", { cut_bytes: bytes }));
     else this.#file.leaveTorn(bytes);
     log.warn("audit log ended in a torn line", { path: this.#file.path, bytes, cut: isCut });
-  }
-
-  #rotateIfDue(bytes: number): void {
-    const { size, path } = this.#file;
-    const { clock, log } = this.#parts;
-    if (size === 0) return;
-    const { maxBytes, daily } = this.rotation;
-    const isOld = daily && this.#day !== undefined && dayOf(clock.now()) > this.#day;
-    if (!isOld && size + bytes <= maxBytes) return;
-    if (clock.mono() < this.#rotateAfterMs) return;
-    this.#rotateAfterMs = 0;
-    try {
-      this.#checkpoints.note(this.#head, true);
-      this.#file.rotate(rotatedName(path, clock.now(), this.#head.seq));
-      this.#day = undefined;
-      this.#prune();
-    } catch (error) {
-      this.#rotateAfterMs = clock.mono() + rotateRetryMs;
-      log.error("audit log can't be rotated", { path, reason: reasonOf(error) });
-    }
-  }
-
-  /** Removes the oldest files of our own rotation, and says so in the chain. */
-  #prune(): void {
-    const { keep } = this.rotation;
-    if (keep === undefined) return;
-    const { disk } = this.#parts;
-    const { path } = this.#file;
-    const dir = dirname(path);
-    const rotated = disk
-      .list(dir)
-      .map((name) => ({ name, lastSeq: lastSeqOf(basename(path), name) ?? 0 }))
-      .filter(({ lastSeq }) => lastSeq > 0)
-      .sort((a, b) => b.lastSeq - a.lastSeq);
-    for (const { name, lastSeq } of rotated.slice(keep)) {
-      disk.remove(join(dir, name));
-      this.#queue.push(this.#own("pruned", { file: name, last_seq: lastSeq }));
-    }
   }
 
   #fail(error: unknown): void {
@@ -262,22 +249,7 @@ export class AuditWriter {
   }
 
   #alarm(result: string, details: Details): void {
-    const nowMs = this.#parts.clock.mono();
-    if (nowMs < (this.#alarmAfterMs.get(result) ?? 0)) return;
-    this.#alarmAfterMs.set(result, nowMs + alarmMs);
-    this.#queue.push(this.#own(result, details));
-    this.#alarms.push([result, details]);
-    this.#parts.log.error("audit log was changed by somebody else", {
-      path: this.#file.path,
-      what: result,
-      ...details,
-    });
-  }
-
-  /** Before anybody listens they wait: the first are found while the log is opened. */
-  #tellAlarms(): void {
-    if (this.onAlarm === undefined) return;
-    for (const [result, details] of this.#alarms.splice(0)) this.onAlarm(result, details);
+    if (this.#alarms.raise(result, details)) this.#queue.push(this.#own(result, details));
   }
 
   /** A record about the log itself. */
@@ -285,13 +257,4 @@ export class AuditWriter {
     const who = { provider: "", userId: "", ip: "", requestId: "" };
     return { atMs: this.#parts.clock.now(), type: ownEvent, result, details, ...who };
   }
-}
-
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  return code ?? message ?? "unknown";
 }

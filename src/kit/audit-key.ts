@@ -15,7 +15,7 @@ export function auditKeyFile(dir: string, make: boolean): Uint8Array | undefined
   const path = join(dir, "audit.key");
   try {
     const text = read(path);
-    if (text !== undefined) return decode(text, path);
+    if (text !== undefined) return decodeAuditKey(text, path);
     if (!make) return undefined;
     const key = randomBytes(keyBytes);
     write(dir, path, `${key.toString("hex")}\n`);
@@ -32,7 +32,7 @@ export function auditKeyFile(dir: string, make: boolean): Uint8Array | undefined
  * @param path for the message
  * @throws a fault of the configuration when it is none
  */
-export function decode(text: string, path: string): Uint8Array {
+export function decodeAuditKey(text: string, path: string): Uint8Array {
   const hex = text.trim();
   if (/^[0-9a-f]{64}$/i.test(hex)) return Buffer.from(hex, "hex");
   const mend = "put the old key back; or move it and the old log away: a new chain begins";

@@ -16,12 +16,22 @@ const placeBytes = macBytes + ',"seq":,"prev":""'.length + 16 + 64;
  * @returns undefined when it is no record, or not one of this key
  */
 export function readRecord(line: Uint8Array, key: ChainKey): ReadRecord | undefined {
-  const tail = Buffer.from(line.subarray(Math.max(0, line.byteLength - placeBytes)));
-  const found = place.exec(tail.toString("latin1"));
+  const found = placeOf(line);
   if (found === null) return undefined;
   const [, seq = "", prev = "", mac = ""] = found;
   if (key.record(line.subarray(0, line.byteLength - macBytes)) !== mac) return undefined;
   return { seq: Number(seq), prev, mac };
+}
+
+/** The number that a line claims to have in its chain, signed or not. */
+export function seqOf(line: Uint8Array): number | undefined {
+  const seq = placeOf(line)?.[1];
+  return seq === undefined ? undefined : Number(seq);
+}
+
+function placeOf(line: Uint8Array): RegExpExecArray | null {
+  const tail = Buffer.from(line.subarray(Math.max(0, line.byteLength - placeBytes)));
+  return place.exec(tail.toString("latin1"));
 }
 
 /** What the log tells about itself. */

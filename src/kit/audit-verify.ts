@@ -13,7 +13,8 @@ export interface AuditFinding {
     | "does_not_follow"
     | "torn"
     | "rewritten"
-    | "truncated";
+    | "truncated"
+    | "foreign_checkpoint";
   /** Empty where it is about no one file. */
   readonly file: string;
   /** From 1; 0 where it is about no one line. */
@@ -35,14 +36,16 @@ export interface AuditReport {
 /** Most findings, and most notes, that are listed; the rest is counted. */
 export const mostListed = 1000;
 
+/** Most lines in a row that a repair can tell of as torn. */
+const mostTornLines = 16;
+
 /** A run of lines that the key did not sign. */
 interface Unsigned {
   readonly file: string;
   readonly line: number;
   lastLine: number;
-  count: number;
-  /** Of the last of them. */
-  bytes: number;
+  /** Bytes of each of the last of them. */
+  sizes: number[];
   /** The last one has no line break. */
   torn: boolean;
 }
@@ -60,7 +63,8 @@ export class ChainVerifier {
   #max: ChainHead = emptyChain;
   /** The record on the line before. */
   #before: ReadRecord | undefined = undefined;
-  #unsigned: Unsigned | undefined = undefined;
+  /** Since the last record, one for each file. */
+  #unsigned: Unsigned[] = [];
   #prunedTo = 0;
 
   constructor(key: ChainKey, checkpoints: readonly Checkpoint[] = []) {
@@ -76,7 +80,9 @@ export class ChainVerifier {
       return;
     }
     const note = readOwnNote(bytes);
-    if (note?.result === "repaired") this.#dismiss(Number(note.details.torn_bytes));
+    if (note?.result === "repaired") {
+      this.#dismiss(Number(note.details.torn_bytes), Number(note.details.torn_lines));
+    }
     const unsigned = this.#endUnsigned();
     if (note !== undefined) this.#tell(file, line, record, note);
     this.#records += 1;
@@ -132,31 +138,38 @@ export class ChainVerifier {
   }
 
   #noteUnsigned(file: string, line: number, bytes: number, torn: boolean): void {
-    const run = this.#unsigned;
+    const run = this.#unsigned.at(-1);
     if (run === undefined || run.file !== file) {
-      const count = (run?.count ?? 0) + 1;
-      if (run !== undefined) this.#tellUnsigned(run);
-      this.#unsigned = { file, line, lastLine: line, count, bytes, torn };
-    } else Object.assign(run, { lastLine: line, count: run.count + 1, bytes, torn });
+      this.#unsigned.push({ file, line, lastLine: line, sizes: [bytes], torn });
+      return;
+    }
+    const sizes = [...run.sizes, bytes].slice(-mostTornLines);
+    Object.assign(run, { lastLine: line, sizes, torn });
   }
 
-  /** The log itself says that a write was cut off there. */
-  #dismiss(tornBytes: number): void {
-    const run = this.#unsigned;
-    if (run === undefined || run.bytes !== tornBytes) return;
-    run.count -= 1;
-    run.lastLine -= 1;
-    run.torn = false;
-    if (run.lastLine < run.line) this.#unsigned = undefined;
+  /** The log itself says that writes were cut off there. */
+  #dismiss(tornBytes: number, tornLines: number): void {
+    const sizes = this.#unsigned.flatMap((run) => run.sizes).slice(-tornLines);
+    if (!(tornLines >= 1) || sizes.length < tornLines) return;
+    if (sizes.reduce((a, b) => a + b) !== tornBytes) return;
+    let left = tornLines;
+    for (let run = this.#unsigned.at(-1); run !== undefined && left > 0; ) {
+      const lines = Math.min(left, run.lastLine - run.line + 1);
+      left -= lines;
+      run.lastLine -= lines;
+      run.torn = false;
+      if (run.lastLine < run.line) this.#unsigned.pop();
+      run = this.#unsigned.at(-1);
+    }
   }
 
   /** @returns how many lines since the last record are not signed */
   #endUnsigned(): number {
-    const run = this.#unsigned;
-    this.#unsigned = undefined;
-    if (run === undefined) return 0;
-    this.#tellUnsigned(run);
-    return run.count;
+    const runs = this.#unsigned;
+    if (runs.length === 0) return 0;
+    this.#unsigned = [];
+    for (const run of runs) this.#tellUnsigned(run);
+    return runs.reduce((sum, { line, lastLine }) => sum + lastLine - line + 1, 0);
   }
 
   #tellUnsigned({ file, line, lastLine, torn }: Unsigned): void {
