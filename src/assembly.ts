@@ -101,8 +101,16 @@ export async function assemble(
     logging: config.values.get("logging") as LoggingSettings,
     openStream: runtime.openStream,
     problemAt: config.problemAt,
-    plan: { policies: enforcement.planned, providers: providers.map(toPlannedProvider) },
-    warnings: [...config.warnings.map((w) => `${w.path}: ${w.message}`), ...resolved.warnings],
+    plan: {
+      policies: enforcement.planned,
+      providers: providers.map(toPlannedProvider),
+      gaps: runtime.gaps,
+    },
+    warnings: [
+      ...config.warnings.map((w) => `${w.path}: ${w.message}`),
+      ...resolved.warnings,
+      ...runtime.gaps.map(({ key, what }) => `${key} ${what}`),
+    ],
   });
   return { ok: true, generation };
 }

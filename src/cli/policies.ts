@@ -2,7 +2,7 @@ import { assemble } from "../assembly.ts";
 import { surfaces } from "../contract/types.ts";
 import { silentLogger } from "../log.ts";
 import { inLine } from "../pipeline.ts";
-import type { PlannedPolicy } from "../plan.ts";
+import type { Plan, PlannedPolicy } from "../plan.ts";
 import { policies } from "../registry.gen.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
@@ -36,8 +36,12 @@ export async function plan(context: CommandContext): Promise<number> {
   const { generation } = assembled;
   generation.retire();
   if (io.json) io.out(`${JSON.stringify(generation.plan)}\n`);
-  else io.out(`${table(generation.plan.policies).join("\n")}\n`);
+  else io.out(`${lines(generation.plan).join("\n")}\n`);
   return exitCodes.fine;
+}
+
+function lines({ policies: planned, gaps }: Plan): string[] {
+  return [...table(planned), ...gaps.map(({ key, what }) => `gap: ${key} ${what}`)];
 }
 
 function table(planned: readonly PlannedPolicy[]): string[] {
