@@ -105,11 +105,16 @@ export async function assemble(
     logging: config.values.get("logging") as LoggingSettings,
     runtime,
     problemAt: config.problemAt,
-    plan: { policies: enforcement.planned, providers: providers.map(toPlannedProvider) },
+    plan: {
+      policies: enforcement.planned,
+      providers: providers.map(toPlannedProvider),
+      gaps: runtime.gaps,
+    },
     warnings: [
       ...config.warnings.map((w) => `${w.path}: ${w.message}`),
       ...maskedWarnings(server.trustedProxies).map((w) => `server.trusted_proxies: ${w}`),
       ...resolved.warnings,
+      ...runtime.gaps.map(({ key, what }) => `${key} ${what}`),
     ],
   });
   return { ok: true, generation };

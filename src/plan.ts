@@ -3,11 +3,14 @@ import type { Policy, Stage } from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
 import { inLine } from "./pipeline.ts";
 import type { ActiveProvider } from "./providers.ts";
+import type { RuntimeGap } from "./runtime/runtime.ts";
 
 /** What is enforced, in order. */
 export interface Plan {
   readonly policies: readonly PlannedPolicy[];
   readonly providers: readonly PlannedProvider[];
+  /** What the runtime leaves undone. */
+  readonly gaps: readonly RuntimeGap[];
 }
 export interface PlannedPolicy {
   readonly name: string;

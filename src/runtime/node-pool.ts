@@ -8,21 +8,11 @@ const answerHeadBytes = 64 * 1024;
 /** Most unused connections that a pool keeps. */
 const mostIdle = 256;
 
-/** Variables that name a proxy, as Bun reads them. */
-const proxyVariables = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] as const;
-
-type Env = Readonly<Record<string, string | undefined>>;
-
-/** The variables that ask for a proxy. */
-export function askedProxies(env: Env): readonly string[] {
-  return proxyVariables.filter((name) => (env[name] ?? "") !== "");
-}
-
 /**
  * A pool by `node:http`. `fetch` is not used: it decodes bodies, and its pool can't be set.
  * @param proxyEnv what names a proxy, for a Node that can use one
  */
-export function openNodePool(options: PoolOptions, proxyEnv: Env | undefined): Pool {
+export function openNodePool(options: PoolOptions, proxyEnv: NodeJS.ProcessEnv | undefined): Pool {
   const settings = {
     keepAlive: true,
     // Of unused connections; each request lifts it for as long as it runs.

@@ -42,10 +42,10 @@ export function exit(code: number): never {
 
 /** The runtime that this is; only its own file is loaded. */
 export async function currentRuntime(): Promise<Runtime> {
-  const { bun, deno } = process.versions as Readonly<Record<string, string | undefined>>;
+  const { bun, deno, node } = process.versions;
   if (bun !== undefined) return (await import("./bun.ts")).bunRuntime;
-  if (deno !== undefined) return (await import("./deno.ts")).denoRuntime;
-  return (await import("./node.ts")).nodeRuntime;
+  const { createNodeRuntime } = await import("./node.ts");
+  return deno === undefined ? createNodeRuntime("node", node) : createNodeRuntime("deno", deno);
 }
 
 /** What the process uses of the machine. */
