@@ -24,7 +24,7 @@ export async function ask(
   path: string,
   headers: readonly (readonly [name: string, value: string])[],
   body: string,
-  withinMs = 8000,
+  withinMs = 15_000,
 ): Promise<Answer> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);

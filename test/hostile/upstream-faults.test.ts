@@ -24,8 +24,10 @@ const tables = [
 
 describe.each(dialects)("$name", (dialect) => {
   describe.each(tables)("%s:", (_table, rows, streams) => {
-    test.concurrent.each(rows.map((row) => [row[0], row] as const))("%s", (_name, row) =>
-      runRow(bench, dialect, row, streams),
+    test.concurrent.each(rows.map((row) => [row[0], row] as const))(
+      "%s",
+      (_name, row) => runRow(bench, dialect, row, streams),
+      20_000,
     );
   });
 });
