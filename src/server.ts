@@ -54,11 +54,7 @@ export class Server {
     this.#parts = parts;
     this.#current = first;
     this.#generations.add(first);
-    this.#side = new SideListeners(
-      parts.runtime,
-      parts.house.log,
-      () => this.#current.headers,
-    );
+    this.#side = new SideListeners(parts.runtime, parts.house.log, () => this.#current.headers);
     this.#reloading = Promise.resolve({ ok: true, generation: first });
   }
 

@@ -43,12 +43,13 @@ function openPool(options: PoolOptions): Pool {
   const session = new Bun.FetchSession({ keepAlive: { idleTimeout: options.idleSeconds } });
   const proxy = options.environmentProxy ? undefined : false;
   return {
-    fetch: (url, { method, headers, body, signal }) =>
+    fetch: (url, { method, headers, body, signal, fresh = false }) =>
       session.fetch(url, {
         method,
         headers,
         body: body as BodyInit | undefined,
         signal,
+        keepalive: !fresh,
         redirect: "manual",
         decompress: false,
         timeout: false,

@@ -40,7 +40,7 @@ export function openNodePool(options: PoolOptions, proxyEnv: NodeJS.ProcessEnv |
 
 function send(
   url: string,
-  { method, headers, body, signal }: PoolRequest,
+  { method, headers, body, signal, fresh = false }: PoolRequest,
   open: typeof sendPlain,
   agent: Agent,
 ): Promise<PoolAnswer> {
@@ -49,7 +49,7 @@ function send(
     const outgoing = open(url, {
       method,
       headers,
-      agent,
+      agent: fresh ? false : agent,
       timeout: 0,
       maxHeaderSize: answerHeadBytes,
       insecureHTTPParser: false,

@@ -85,4 +85,6 @@ export interface PoolRequest {
   readonly headers: Record<string, string>;
   readonly body: Uint8Array | undefined;
   readonly signal: AbortSignal;
+  /** On a connection of its own, not on a kept one. */
+  readonly fresh?: boolean;
 }

@@ -1,7 +1,9 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import type { Certificate } from "./certificates.ts";
 import { onCleanup } from "./cleanup.ts";
 import { normal } from "./scripts.ts";
-import { parseRequest, type Received } from "./upstream/received.ts";
+import { headOf, parseRequest, type Received } from "./upstream/received.ts";
 import { type StrictRules, strictAnswer } from "./upstream/strict.ts";
 import { type Connection, type Script, Wire } from "./upstream/wire.ts";
 import { until, within } from "./wait.ts";
@@ -16,20 +18,29 @@ export class FakeUpstream {
   models: readonly string[] = ["fake-1", "fake-2"];
   /** Set: what the vendor would not take is answered by its 400 before any script is asked. */
   strict: StrictRules | undefined = undefined;
+  /** Set: what answers a POST as soon as its head is there, whatever of its body is to come. */
+  early: Script | undefined = undefined;
   connections = 0;
   readonly #byModel = new Map<string, Script>();
   readonly #queue: Script[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
+  readonly #scheme: "http" | "https";
 
-  constructor() {
-    this.#server = createServer((socket) => this.#accept(socket));
+  /** @param certificate speaks TLS by it */
+  constructor(certificate?: Certificate) {
+    const accept = (socket: Socket): void => this.#accept(socket);
+    this.#scheme = certificate === undefined ? "http" : "https";
+    this.#server =
+      certificate === undefined ? createServer(accept) : createTlsServer(certificate, accept);
+    // A client that does not like the certificate hangs up in the handshake.
+    this.#server.on("tlsClientError", () => {});
   }
 
   get url(): string {
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("upstream is closed");
-    return `http://127.0.0.1:${address.port}`;
+    return `${this.#scheme}://127.0.0.1:${address.port}`;
   }
 
   get openSockets(): number {
@@ -73,7 +84,11 @@ export class FakeUpstream {
 
   #accept(socket: Socket): void {
     this.connections += 1;
-    const connection: Connection = { number: this.connections, closeOnNext: undefined };
+    const connection: Connection = {
+      number: this.connections,
+      requests: 0,
+      closeOnNext: undefined,
+    };
     this.#sockets.add(socket);
     socket.setNoDelay(true);
     const mine: Received[] = [];
@@ -90,6 +105,13 @@ export class FakeUpstream {
     let buffer: Buffer = Buffer.alloc(0);
     socket.on("data", (data: Buffer) => {
       buffer = buffer.byteLength === 0 ? data : Buffer.concat([buffer, data]);
+      const head = this.early && headOf(buffer, connection.number);
+      if (this.early !== undefined && head?.method === "POST" && connection.requests === 0) {
+        // What comes of the body is read by nobody.
+        socket.pause();
+        this.#run(this.early, new Wire(socket, connection), head);
+        return;
+      }
       for (;;) {
         const parsed = parseRequest(buffer, connection.number);
         if (parsed === undefined) return;
@@ -102,6 +124,7 @@ export class FakeUpstream {
 
   #serve(socket: Socket, connection: Connection, request: Received): void {
     this.received.push(request);
+    connection.requests += 1;
     if (connection.closeOnNext !== undefined) {
       request.dropped = true;
       if (connection.closeOnNext === "reset") socket.resetAndDestroy();
@@ -111,9 +134,13 @@ export class FakeUpstream {
     const refusal = this.strict && strictAnswer(request, this.strict);
     const script = refusal ?? this.#queue.shift() ?? this.#byModel.get(modelOf(request));
     const run = script ?? normal({ models: this.models });
-    Promise.resolve(run(new Wire(socket, connection), request)).catch((error: unknown) => {
+    this.#run(run, new Wire(socket, connection), request);
+  }
+
+  #run(script: Script, wire: Wire, request: Received): void {
+    Promise.resolve(script(wire, request)).catch((error: unknown) => {
       console.error("script failed", error);
-      socket.destroy();
+      wire.socket.destroy();
     });
   }
 }
@@ -127,8 +154,8 @@ function modelOf(request: Received): string {
   }
 }
 
-export async function startUpstream(): Promise<FakeUpstream> {
-  const upstream = new FakeUpstream();
+export async function startUpstream(certificate?: Certificate): Promise<FakeUpstream> {
+  const upstream = new FakeUpstream(certificate);
   await upstream.listen();
   onCleanup(() => upstream.close());
   return upstream;

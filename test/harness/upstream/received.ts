@@ -85,6 +85,13 @@ export interface RequestJson {
   readonly requests?: readonly unknown[];
 }
 
+/** A request whose head is there, without its body. */
+export function headOf(buffer: Buffer, connection: number): Received | undefined {
+  const end = buffer.indexOf("\r\n\r\n");
+  const head = buffer.subarray(0, Math.max(end, 0)).toString("latin1");
+  return end < 0 ? undefined : new Received(connection, head, new Uint8Array());
+}
+
 /** The first whole request of a buffer, by content-length or chunks. */
 export function parseRequest(
   buffer: Buffer,

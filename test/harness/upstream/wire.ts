@@ -10,10 +10,17 @@ export type Headers = Readonly<Record<string, string | readonly string[]>>;
 export class Wire {
   readonly socket: Socket;
   readonly #connection: Connection;
+  readonly #request: number;
 
   constructor(socket: Socket, connection: Connection) {
     this.socket = socket;
     this.#connection = connection;
+    this.#request = connection.requests;
+  }
+
+  /** The connection has been used again: what is done to it hits another answer. */
+  get isReused(): boolean {
+    return this.#connection.requests !== this.#request;
   }
 
   get isOpen(): boolean {
@@ -78,5 +85,7 @@ export class Wire {
 
 export interface Connection {
   readonly number: number;
+  /** How many have come on it so far. */
+  requests: number;
   closeOnNext: "reset" | "end" | undefined;
 }
