@@ -100,6 +100,7 @@ export async function assemble(
     providers,
     logging: config.values.get("logging") as LoggingSettings,
     openStream: runtime.openStream,
+    free: runtime.free ?? (() => {}),
     problemAt: config.problemAt,
     plan: { policies: enforcement.planned, providers: providers.map(toPlannedProvider) },
     warnings: [...config.warnings.map((w) => `${w.path}: ${w.message}`), ...resolved.warnings],

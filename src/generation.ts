@@ -39,6 +39,7 @@ export interface GenerationParts
   readonly dialects: readonly Dialect[];
   readonly providers: readonly ActiveProvider[];
   readonly openStream: Runtime["openStream"];
+  readonly free: NonNullable<Runtime["free"]>;
 }
 
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
@@ -69,6 +70,7 @@ export function createGeneration(parts: GenerationParts): Generation {
       writeStallMs: server.writeStall,
     },
     budget: house.budget,
+    free: parts.free,
     openStream: parts.openStream,
     concurrentRequests: server.concurrentRequests,
     log,

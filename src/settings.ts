@@ -21,12 +21,12 @@ const server = v.strictObject({
   ),
   concurrentRequests: v.optional(
     v.pipe(v.number(), v.integer(), v.minValue(1), doc("Most requests at the same time.")),
-    4096,
+    2048,
   ),
   bodyBytes: v.optional(v.pipe(bytes(), doc("Largest request body.")), "32MiB"),
   bodyBytesInFlight: v.optional(
     v.pipe(bytes(), doc("Most bytes of request bodies held at the same time.")),
-    "128MiB",
+    "64MiB",
   ),
   bodyTimeout: v.optional(
     v.pipe(duration({ min: "1ms" }), doc("How long a request body may take to arrive.")),

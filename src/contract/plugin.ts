@@ -98,6 +98,7 @@ export interface LocalRequest {
   readonly dialect: string;
   readonly model: string;
   readonly stream: boolean;
+  /** Good until the answer is given: its memory may be taken back afterwards. */
   readonly body: Uint8Array;
   readonly signal: AbortSignal;
 }
