@@ -32,6 +32,13 @@ const server = v.strictObject({
     v.pipe(duration({ min: "1ms" }), doc("How long a request body may take to arrive.")),
     "30s",
   ),
+  streamIdle: v.optional(
+    v.pipe(
+      duration({ min: "1ms" }),
+      doc("How long a provider may be silent in its answer, unless its own timeout.idle says so."),
+    ),
+    "5m",
+  ),
   writeStall: v.optional(
     v.pipe(duration({ min: "1ms" }), doc("How long a client may leave an answer unread.")),
     "60s",
@@ -50,6 +57,7 @@ export const serverClaims = {
     bodyBytes: "server.limits.body_bytes",
     bodyBytesInFlight: "server.limits.body_bytes_in_flight",
     bodyTimeout: "server.limits.body_timeout",
+    streamIdle: "server.limits.stream_idle",
     writeStall: "server.limits.write_stall",
   },
 } as const;
@@ -130,7 +138,9 @@ const providers = v.strictObject({
       v.string(),
       v.pipe(
         duration({ min: "1ms" }),
-        doc("How long the provider may be silent in its answer.", { example: "5m" }),
+        doc("How long the provider may be silent in its answer; none: server.limits.stream_idle.", {
+          example: "5m",
+        }),
       ),
     ),
     {},

@@ -137,7 +137,7 @@ describe("a provider that answers before it has read all", () => {
     server = createServer((socket) => {
       let left = 0;
       socket.on("error", () => {});
-      socket.on("data", (data) => {
+      socket.on("data", (data: Buffer) => {
         for (let rest = data; rest.byteLength > 0; ) {
           if (left === 0) {
             const end = rest.indexOf("\r\n\r\n") + 4;
