@@ -70,7 +70,8 @@ export async function assemble(
   }
   const { dir: authDir } = config.values.get("auth-dir") as { dir: string };
   const settings = config.values.get("providers") as ProviderSettings;
-  const resolved = resolveProviders(settings, config, providerKinds, runtime, (names) =>
+  const { streamIdle } = server;
+  const resolved = resolveProviders(settings, streamIdle, config, providerKinds, runtime, (names) =>
     readCredentials(authDir, names),
   );
   const { providers } = resolved;

@@ -49,6 +49,8 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   deadlineCode: ErrorCode = "upstream_timeout";
   /** Why it was stopped from outside: deadline, revocation, shutdown. */
   stopped: Refusal | undefined = undefined;
+  /** What is given back when it ends, at the latest. */
+  held: { release(): void } | undefined = undefined;
   /** How the phase it is in can be interrupted. */
   interrupt: ((refusal: Refusal) => void) | undefined = undefined;
   readonly #house: ExchangeHouse;
@@ -221,6 +223,7 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
       });
     }
     this.#house.live.remove(this);
+    this.held?.release();
     this.interrupt = undefined;
     this.route.pipeline.finish(this, {
       kind: end.kind,

@@ -91,6 +91,7 @@ export function createGeneration(parts: GenerationParts): Generation {
       writeStallMs: server.writeStall,
     },
     budget: house.budget,
+    free: parts.runtime.free ?? (() => {}),
     openStream: parts.runtime.openStream,
     operations: [
       ...mountOperations("core", coreOperations, coreHandlers(coreFacts)),

@@ -43,16 +43,23 @@ const server = v.strictObject({
   ),
   concurrentRequests: v.optional(
     v.pipe(v.number(), v.integer(), v.minValue(1), doc("Most requests at the same time.")),
-    4096,
+    2048,
   ),
   bodyBytes: v.optional(v.pipe(bytes(), doc("Largest request body.")), "32MiB"),
   bodyBytesInFlight: v.optional(
     v.pipe(bytes(), doc("Most bytes of request bodies held at the same time.")),
-    "128MiB",
+    "64MiB",
   ),
   bodyTimeout: v.optional(
     v.pipe(duration({ min: "1ms" }), doc("How long a request body may take to arrive.")),
     "30s",
+  ),
+  streamIdle: v.optional(
+    v.pipe(
+      duration({ min: "1ms" }),
+      doc("How long a provider may be silent in its answer, unless its own timeout.idle says so."),
+    ),
+    "5m",
   ),
   writeStall: v.optional(
     v.pipe(duration({ min: "1ms" }), doc("How long a client may leave an answer unread.")),
@@ -74,6 +81,7 @@ export const serverClaims = {
     bodyBytes: "server.limits.body_bytes",
     bodyBytesInFlight: "server.limits.body_bytes_in_flight",
     bodyTimeout: "server.limits.body_timeout",
+    streamIdle: "server.limits.stream_idle",
     writeStall: "server.limits.write_stall",
   },
 } as const;
@@ -154,7 +162,9 @@ const providers = v.strictObject({
       v.string(),
       v.pipe(
         duration({ min: "1ms" }),
-        doc("How long the provider may be silent in its answer.", { example: "5m" }),
+        doc("How long the provider may be silent in its answer; none: server.limits.stream_idle.", {
+          example: "5m",
+        }),
       ),
     ),
     {},

@@ -69,6 +69,7 @@ function start(options: RunOptions = {}) {
     {
       limits,
       budget,
+      free: () => {},
       log,
       openStream,
       fail: (failed) => refuse(failed, { code: "internal" }),

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { readBody } from "../call.ts";
+import { readBody } from "../body.ts";
 import { customMessage } from "../config/wording.ts";
 import type { AdminOperation } from "../contract/admin.ts";
 import type { Refusal } from "../errors.ts";

@@ -15,6 +15,8 @@ export interface Runtime {
   openPool(options: PoolOptions): Pool;
   /** A response body that a loop writes, with the back-pressure of the client who asked. */
   openStream(source: ByteSource, request: Request): ReadableStream<Uint8Array>;
+  /** Takes the memory of bytes back that nobody reads any more; absent: only a collector may. */
+  readonly free?: (bytes: Uint8Array) => void;
 }
 
 /** Something that a runtime leaves undone; it is told at start and in the plan. */
