@@ -81,8 +81,8 @@ function readShort(x: RunningExchange, timeoutMs: number): Promise<Uint8Array> {
 }
 
 /**
- * Reads into one buffer, which grows as the body comes: a runtime that collects the chunks of a long
- * body by itself holds it three times.
+ * Reads into one buffer, which grows as the body comes: a runtime that collects the chunks of a
+ * long body by itself holds it three times.
  */
 async function readLong(
   x: RunningExchange,

@@ -75,7 +75,12 @@ describe.each(byRuntime)("%s:", (runtime, target) => {
     const lines = head.split("\r\n").slice(1);
     const names = lines.map((line) => line.split(":")[0] as string);
     const framing = stream ? ["transfer-encoding", "x-accel-buffering"] : ["content-length"];
-    const ours = ["cache-control", "content-type", "date", "x-request-id", ...framing];
+    const security = [
+      ...["content-security-policy", "x-content-type-options", "x-frame-options"],
+      "x-xss-protection",
+    ];
+    const usual = ["cache-control", "content-type", "date", "x-request-id"];
+    const ours = [...usual, ...security, ...framing];
     const limits = ["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"];
     const theirs = [...limits, "x-upstream-request-id", ...target.addsDown];
     expect(names.filter((name) => name !== "connection").sort()).toEqual(
