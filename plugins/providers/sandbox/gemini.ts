@@ -1,6 +1,7 @@
 import { isObject, toCount } from "../../../src/kit/json-member.ts";
 import { dialect } from "../../dialects/gemini/index.ts";
 import { type Echo, type Heard, hear, piecesOf, toEcho, toTokens } from "./echo.ts";
+import { sampleOf } from "./schema-sample.ts";
 import { newId, type Spoken, type Wire } from "./wire.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -12,9 +13,10 @@ export const gemini: Wire = {
   speak({ json, model, stream, query }): Spoken {
     const heard = hearContents(json);
     if (heard === undefined) return { refused: noContents };
-    const config = json.generationConfig ?? json.generation_config;
-    const { maxOutputTokens, max_output_tokens } = isObject(config) ? config : ({} as Json);
-    const echo = toEcho(heard, toCount(Number(maxOutputTokens ?? max_output_tokens)));
+    const given = json.generationConfig ?? json.generation_config;
+    const config: Json = isObject(given) ? given : {};
+    const limit = Number(config.maxOutputTokens ?? config.max_output_tokens);
+    const echo = shapedBy(config, toEcho(heard, toCount(limit)));
     if (!stream) return { whole: toChunk(model, newId(""), echo, echo.text, true) };
     const chunks = toChunks(model, echo);
     if (/[?&]alt=sse(?:&|$)/.test(query)) return { pieces: events(chunks) };
@@ -47,6 +49,20 @@ function hearContents(json: Json): Heard | undefined {
   const before = json.systemInstruction ?? json.system_instruction;
   return hear(messages, isObject(before) ? before.parts : before);
 }
+
+/** Where JSON is asked for, the same text inside of what fits the schema. */
+function shapedBy(config: Json, echo: Echo): Echo {
+  const type = config.responseMimeType ?? config.response_mime_type;
+  if (type !== "application/json") return echo;
+  const schema =
+    config.responseJsonSchema ??
+    config.response_json_schema ??
+    config.responseSchema ??
+    config.response_schema;
+  return { ...echo, text: JSON.stringify(sampleOf(schema ?? anyText, echo.text)) };
+}
+
+const anyText = { type: "object", properties: { text: { type: "string" } } };
 
 function toChunks(model: string, echo: Echo): readonly object[] {
   const id = newId("");
