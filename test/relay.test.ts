@@ -13,6 +13,8 @@ interface Setup {
   readonly limits?: Partial<RelayLimits>;
   /** What `end` appends. */
   readonly last?: string;
+  /** `end` finds that too early, and has no words for it. */
+  readonly cut?: boolean;
   /** What `broken` says; undefined: the connection is cut. */
   readonly words?: (refusal: Refusal) => string | undefined;
   readonly request?: AbortSignal;
@@ -39,7 +41,7 @@ function setUp(setup: Setup = {}) {
   const toBytes = (text: string | undefined) => (text === undefined ? text : encoder.encode(text));
   const tap: RelayTap = {
     push: (chunk) => void pushed.push(decoder.decode(chunk)),
-    end: () => toBytes(setup.last),
+    end: () => (setup.cut === true ? "cut" : toBytes(setup.last)),
     broken: (refusal) =>
       toBytes(setup.words === undefined ? `<${refusal.code}>` : setup.words(refusal)),
   };
@@ -106,6 +108,14 @@ describe("relay", () => {
   const truncated = { refusal: { code: "upstream_truncated" }, clientGone: false } as const;
   const endings: readonly Ending[] = [
     ["early end", { last: "<early>" }, (r) => r.finish(), ["<early>", "[close]"], truncated, 0],
+    [
+      "early end without words",
+      { cut: true, words: () => undefined },
+      (r) => r.finish(),
+      ["[cut]"],
+      truncated,
+      0,
+    ],
     ["reset", {}, (r) => r.fail(), ["<upstream_truncated>", "[close]"], truncated, 0],
     ["reset without words", { words: () => undefined }, (r) => r.fail(), ["[cut]"], truncated, 0],
     ["client leaves", {}, (r) => r.relay.gone(), [], { refusal: undefined, clientGone: true }, 1],
