@@ -12,9 +12,11 @@ import { policy as policyRateLimitServer } from "../policies/rate-limit-server.t
 import { policy as policyRequestLimits } from "../policies/request-limits.ts";
 import { policy as policySecurityHeaders } from "../policies/security-headers.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
+import { dialect as dialectGemini } from "../plugins/dialects/gemini/index.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
 import { dialect as dialectOpenaiResponses } from "../plugins/dialects/openai-responses.ts";
 import { provider as providerClaude } from "../plugins/providers/claude.ts";
+import { provider as providerGemini } from "../plugins/providers/gemini.ts";
 import { provider as providerOpenaiCompatible } from "../plugins/providers/openai-compatible.ts";
 import { provider as providerOpenai } from "../plugins/providers/openai.ts";
 import { provider as providerSandbox } from "../plugins/providers/sandbox/index.ts";
@@ -38,12 +40,14 @@ export const policies: readonly Policy[] = [
 
 export const dialects: readonly Dialect[] = [
   dialectAnthropicMessages,
+  dialectGemini,
   dialectOpenaiChat,
   dialectOpenaiResponses,
 ];
 
 export const providers: readonly Provider[] = [
   providerClaude,
+  providerGemini,
   providerOpenaiCompatible,
   providerOpenai,
   providerSandbox,

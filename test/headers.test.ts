@@ -24,6 +24,8 @@ describe("toUpstreamHeaders", () => {
     ["idempotency-key", "k"],
     ["x-session-affinity", "s"],
     ["priority", "u=1"],
+    ["x-goog-api-client", "google-genai-sdk/3.3.0 gl-node/v20"],
+    ["x-goog-request-params", "model=models%2Fm"],
   ];
   const stop: readonly string[] = [
     ...["keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"],
@@ -33,6 +35,8 @@ describe("toUpstreamHeaders", () => {
     ...["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-client-ip"],
     ...["true-client-ip", "cf-connecting-ip", "cf-ray", "x-cluster-client-ip", "fastly-client-ip"],
     ...["client-ip", "x-original-forwarded-for", "x-envoy-external-address"],
+    ...["x-goog-fieldmask", "x-goog-user-project"],
+    ...["x-http-method-override", "x-http-method", "x-method-override"],
     ...["sec-fetch-site", "sec-ch-ua", "x-cliproxy-anything"],
   ];
   const cases: readonly Case[] = [

@@ -121,6 +121,7 @@ describe("relay", () => {
   const truncated = { refusal: { code: "upstream_truncated" }, clientGone: false } as const;
   const endings: readonly Ending[] = [
     ["early end", { last: "<early>" }, (r) => r.finish(), ["<early>", "[close]"], truncated, 0],
+    ["early end without words", { isCutAtEnd: true }, (r) => r.finish(), ["[cut]"], truncated, 0],
     ["reset", {}, (r) => r.fail(), ["<upstream_truncated>", "[close]"], truncated, 0],
     ["reset without words", { words: () => undefined }, (r) => r.fail(), ["[cut]"], truncated, 0],
     ["client leaves", {}, (r) => r.relay.gone(), [], { refusal: undefined, clientGone: true }, 1],
