@@ -173,6 +173,8 @@ const known = new Set([
   ...["cache-control", "connection", "content-length", "content-type", "date", "keep-alive"],
   ...["retry-after", "retry-after-ms", "transfer-encoding", "x-accel-buffering", "x-request-id"],
   ...["x-should-retry", "x-upstream-request-id"],
+  // The proxy's own, if it sets them; not HSTS, which every fault tries to smuggle in here.
+  ...["x-content-type-options", "x-frame-options", "x-xss-protection", "content-security-policy"],
 ]);
 const limits = /^(?:x|anthropic)-ratelimit-/;
 

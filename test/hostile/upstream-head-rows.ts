@@ -177,7 +177,10 @@ export const headRows: readonly Row[] = [
       "X-Content-Type-Options: off\r\nContent-Security-Policy: default-src *\r\nX-Request-Id: theirs\r\nCache-Control: public",
     ),
     "whole",
-    ({ headers }) => {
+    ({ headers, text }) => {
+      for (const theirs of ["default-src *", ": off", ": public"]) {
+        expect(text).not.toContain(theirs);
+      }
       const of = (name: string) => headers.filter(([n]) => n === name).map(([, value]) => value);
       expect(of("cache-control")).toEqual(["no-store"]);
       expect(of("x-request-id")[0]).toStartWith("req_");
