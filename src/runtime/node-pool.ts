@@ -58,7 +58,14 @@ function send(
     signal.addEventListener("abort", () => outgoing.destroy(signal.reason as Error), {
       once: true,
     });
+    // Deno sends a request again by itself when a kept connection breaks, even one that we have
+    // aborted or that the provider has worked on for minutes: it would be paid for twice.
+    outgoing.on("socket", () => {
+      outgoing.reusedSocket = false;
+    });
     outgoing.on("error", reject);
+    // The only sign of an answer that switches protocols.
+    outgoing.on("close", () => reject(new Error("closed without an answer")));
     outgoing.on("response", (message) => {
       try {
         resolve(new NodeAnswer(message));

@@ -23,8 +23,11 @@ function findDeno(): string {
   return createRequire(import.meta.url)("deno/install_api.cjs").runInstall();
 }
 
-/** What Deno may do; the same flags stand in docs/runtimes.md. */
-const denoFlags = ["run", "--no-prompt", "--no-lock", "--allow-all"];
+/** What Deno may do: the flags of docs/runtimes.md, for addresses and folders of tests. */
+const denoFlags = [
+  ...["run", "--no-prompt", "--allow-env", "--allow-net=127.0.0.1,provider.invalid:80"],
+  ...[`--allow-read=${tmpdir()}`, `--allow-write=${tmpdir()}`],
+];
 
 const programs: Readonly<Record<string, () => readonly string[]>> = {
   binary: () => [binary],
