@@ -9,7 +9,7 @@ export interface Runtime {
   openPool(options: PoolOptions): Pool;
   /** A response body that a loop writes, with the client's back-pressure. */
   openStream(source: ByteSource): ReadableStream<Uint8Array>;
-  /** Gives the memory of bytes back that nobody reads any more; absent where only a collector may. */
+  /** Takes back the memory of bytes that nobody reads any more; absent where only a collector may. */
   readonly free?: (bytes: Uint8Array) => void;
 }
 
