@@ -41,35 +41,47 @@ export async function readBody(
   if (encoding !== null && encoding !== "identity") return { code: "unsupported_media_type" };
   const declared = x.header("content-length");
   const length = declared === null ? undefined : Number(declared);
-  if (length !== undefined && !(length <= limits.bodyBytes)) return { code: "body_too_large" };
-  const reserved = length ?? limits.bodyBytes;
-  if (budget.held + reserved > limits.bodyBytesInFlight) {
-    return { code: "overloaded", retryAfterSeconds: 1 };
-  }
-  budget.held += reserved;
-  let held = reserved;
-  const release = (): void => {
-    budget.held -= held;
-    held = 0;
-  };
+  if (length !== undefined && !(length <= limits.bodyBytes)) return tooLarge;
+  const hold = openHold(budget, limits.bodyBytesInFlight);
+  if (!hold.resize(length ?? Math.min(shortBodyBytes, limits.bodyBytes))) return noRoom;
   try {
     const bytes =
       length !== undefined && length <= shortBodyBytes
         ? await readShort(x, limits.bodyTimeoutMs)
-        : await readLong(x, limits, length, free);
+        : await readLong(x, limits, length, hold, free);
     if (!(bytes instanceof Uint8Array)) {
-      release();
+      hold.resize(0);
       return bytes;
     }
     // The body is there: its deadline is over, and it holds no more than it is long.
     x.deadlineMs = Number.POSITIVE_INFINITY;
-    budget.held -= held - bytes.byteLength;
-    held = bytes.byteLength;
-    return { bytes, release };
+    hold.resize(bytes.byteLength);
+    return { bytes, release: () => void hold.resize(0) };
   } catch {
-    release();
+    hold.resize(0);
     return x.stopped ?? { code: "bad_request", message: "The request body broke off." };
   }
+}
+
+const noRoom: Refusal = { code: "overloaded", retryAfterSeconds: 1 };
+
+/** What one body holds of the budget. */
+interface Hold {
+  /** False: there is no room for so many bytes, and nothing has changed. */
+  resize(bytes: number): boolean;
+}
+
+function openHold(budget: BodyBudget, most: number): Hold {
+  let held = 0;
+  return {
+    resize(bytes) {
+      const more = bytes - held;
+      if (more > 0 && budget.held + more > most) return false;
+      budget.held += more;
+      held = bytes;
+      return true;
+    },
+  };
 }
 
 /** The runtime reads exactly the declared length, which is within the limit. */
@@ -81,37 +93,45 @@ function readShort(x: RunningExchange, timeoutMs: number): Promise<Uint8Array> {
 }
 
 /**
- * Reads into one buffer, which grows as the body comes: a runtime that collects the chunks of a
- * long body by itself holds it three times.
+ * Reads into one buffer: a runtime that collects the chunks of a long body by itself holds it
+ * three times. Without a declared length the buffer grows as the body comes, and so does what it
+ * holds.
  */
 async function readLong(
   x: RunningExchange,
   { bodyBytes, bodyTimeoutMs }: BodyLimits,
   length: number | undefined,
+  hold: Hold,
   free: Free,
 ): Promise<Uint8Array | Refusal> {
   const reader = x.request.body?.getReader();
   if (reader === undefined) return new Uint8Array();
   const cancel = (): void => void reader.cancel().catch(() => {});
   x.expect("body_timeout", bodyTimeoutMs, cancel);
-  let whole: Uint8Array = new Uint8Array(length ?? shortBodyBytes);
+  let whole: Uint8Array = new Uint8Array(length ?? Math.min(shortBodyBytes, bodyBytes));
   let size = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (x.stopped !== undefined) return x.stopped;
     if (done) break;
     const end = size + value.byteLength;
-    if (end > bodyBytes) {
-      cancel();
-      return { code: "body_too_large" };
+    if (end > whole.byteLength) {
+      const capacity = Math.min(bodyBytes, 2 * end);
+      const refusal = end > bodyBytes ? tooLarge : hold.resize(capacity) ? undefined : noRoom;
+      if (refusal !== undefined) {
+        cancel();
+        return refusal;
+      }
+      whole = resized(whole, size, capacity, free);
     }
-    if (end > whole.byteLength) whole = resized(whole, size, Math.min(bodyBytes, 2 * end), free);
     whole.set(value, size);
     free(value);
     size = end;
   }
   return size === whole.byteLength ? whole : resized(whole, size, size, free);
 }
+
+const tooLarge: Refusal = { code: "body_too_large" };
 
 function resized(bytes: Uint8Array, size: number, capacity: number, free: Free): Uint8Array {
   const next = new Uint8Array(capacity);

@@ -104,6 +104,44 @@ describe("readBody", () => {
     expect(budget.held).toBe(150);
   });
 
+  const KiB = 1024;
+  const growing: readonly (readonly [
+    name: string,
+    sizes: readonly number[],
+    held: number,
+    code: string,
+  ])[] = [
+    ["fits", [100 * KiB, 100 * KiB], 0, ""],
+    ["fits beside others", [100 * KiB, 100 * KiB], 200 * KiB, ""],
+    ["no room to grow", [100 * KiB, 100 * KiB], 201 * KiB, "overloaded"],
+    ["no room to begin", [1], 500 * KiB, "overloaded"],
+    ["at the largest", Array(5).fill(100 * KiB), 100 * KiB, ""],
+    ["one above the largest", [...Array(5).fill(100 * KiB), 1], 100 * KiB, "body_too_large"],
+  ];
+  test.each(growing)(
+    "a chunked body holds what it has grown to: %s",
+    async (_name, sizes, held, code) => {
+      const roomy = { bodyBytes: 500 * KiB, bodyBytesInFlight: 600 * KiB, bodyTimeoutMs: 1000 };
+      const budget = { held };
+      const freed: number[] = [];
+      const read = await readBody(
+        exchangeOf({ body: chunked(...sizes) }).x,
+        roomy,
+        budget,
+        (bytes) => void freed.push(bytes.byteLength),
+      );
+      if ("code" in read) {
+        expect([read.code, budget.held]).toEqual([code as typeof read.code, held]);
+        return;
+      }
+      const total = sizes.reduce((sum, size) => sum + size, 0);
+      expect([read.bytes.byteLength, budget.held - held]).toEqual([total, total]);
+      expect(freed.reduce((sum, size) => sum + size, 0)).toBeGreaterThan(total);
+      read.release();
+      expect(budget.held).toBe(held);
+    },
+  );
+
   test("a body that breaks off gives its budget back", async () => {
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => controller.error(new Error("reset")),

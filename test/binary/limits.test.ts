@@ -104,7 +104,7 @@ describe("body_bytes_in_flight", () => {
     await room(2000);
   });
 
-  test("while a body is on its way: what it says it is, or the largest if it does not say", async () => {
+  test("while a body is on its way, whether it says its length or not", async () => {
     const one = await openRaw(proxy.url);
     one.send(requestBytes("POST", path, [...auth, ["content-length", "1999"]]));
     const two = await openRaw(proxy.url);
