@@ -47,7 +47,7 @@ export type Fetch = (request: Request, transport: Transport) => Answer;
 export function createApp(parts: AppParts): Fetch {
   const app = new Hono<Env>();
   const literal = new Map<string, Map<string, Stop[]>>();
-  for (const [path, byMethod] of groupRoutes(parts)) {
+  for (const [path, byMethod] of [...groupRoutes(parts)].sort(openLast)) {
     if (!path.includes(":")) literal.set(path, byMethod);
     const allowed = [...byMethod.keys()].flatMap((m) => (m === "GET" ? [m, "HEAD"] : [m]));
     const refusal: Refusal = { code: "method_not_allowed", headers: { allow: allowed.join(", ") } };
@@ -80,6 +80,11 @@ function literalPath(url: string): string {
   const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("//") + 2);
   const end = url.indexOf("?", start);
   return end < 0 ? url.slice(start) : url.slice(start, end);
+}
+
+/** Hono takes the first pattern that fits: those that take any target go after all others. */
+function openLast([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return Number(a.endsWith("{.+}")) - Number(b.endsWith("{.+}"));
 }
 
 /** What answers a route in one dialect. */
@@ -207,7 +212,7 @@ function runOther(
 ): Answer {
   const dialect = nearestDialect(parts.dialects, request, path);
   const route = { surface: "other" as const, dialect, pipeline: parts.pipelines.other };
-  const message = refusal.code === "not_found" ? dialect.unserved?.(path) : undefined;
+  const message = refusal.code === "upgrade_required" ? undefined : dialect.unserved?.(path);
   const told = message === undefined ? refusal : { ...refusal, message };
   const walk: Walk = guarded(parts, async (x) =>
     refuse(x, (await x.route.pipeline.request(x)) ?? told),

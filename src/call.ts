@@ -127,7 +127,11 @@ export function parseCall(
     if (fact === undefined) return undefined;
     return fact.value === undefined ? nested : fact.value;
   };
-  const call = dialect.readCall(read, body.byteLength, route);
+  const raw = (key: string): Uint8Array | undefined => {
+    const fact = facts.get(key);
+    return fact && body.subarray(fact.start, fact.end);
+  };
+  const call = dialect.readCall(read, body.byteLength, route, raw);
   if (typeof call === "string") return { code: "bad_request", message: call };
   return {
     call,

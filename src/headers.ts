@@ -12,6 +12,9 @@ const kept = new Set([
   ...["cookie", "cookie2", "origin", "referer", "forwarded", "via", "true-client-ip"],
   ...["x-real-ip", "x-client-ip", "client-ip", "x-cluster-client-ip", "fastly-client-ip"],
   ...["x-original-forwarded-for", "x-envoy-external-address", "content-type"],
+  // Orders to a vendor's front door: hide the usage, bill somebody else, do another thing.
+  ...["x-goog-fieldmask", "x-goog-user-project"],
+  ...["x-http-method-override", "x-http-method", "x-method-override"],
 ]);
 const keptPrefixes = /^(?:x-forwarded-|x-cliproxy-|cf-|sec-|proxy-)/;
 /** First letters of `keptPrefixes`: the others need no pattern. */

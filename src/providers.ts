@@ -44,7 +44,8 @@ export function upstreamUrl(
   verb: string | undefined,
   query: string,
 ): string {
-  return provider.base + provider.kind.path(surface, model, verb) + query;
+  const { base, kind } = provider;
+  return base + kind.path(surface, model, verb) + (kind.query?.(query) ?? query);
 }
 
 const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;

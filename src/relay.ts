@@ -5,8 +5,8 @@ import type { ByteSink, ByteSource } from "./runtime/runtime.ts";
 /** What watches a body go by. */
 export interface RelayTap {
   push(chunk: Uint8Array): void;
-  /** The provider has closed: bytes to append if that was too early, else nothing. */
-  end(): Uint8Array | undefined;
+  /** The provider has closed: if that was too early, bytes to append or a cut; else nothing. */
+  end(): Uint8Array | "cut" | undefined;
   /** It broke off or was stopped: bytes that tell the client; none: the connection is cut. */
   broken(refusal: Refusal): Uint8Array | undefined;
 }
@@ -81,7 +81,8 @@ export class Relay implements ByteSource {
       return;
     }
     const words = this.#tap.end();
-    this.#close(words, words === undefined ? undefined : { code: "upstream_truncated" });
+    if (words === "cut") this.#break({ code: "upstream_truncated" });
+    else this.#close(words, words === undefined ? undefined : { code: "upstream_truncated" });
   }
 
   gone(): void {

@@ -34,9 +34,8 @@ export function refuse(
   const headers = toClientHeaders(x, upstream?.headers);
   headers["content-type"] = "application/json";
   if (refusal.code === "unauthenticated") headers["www-authenticate"] = "Bearer";
-  if (refusal.retryAfterSeconds !== undefined) {
-    headers["retry-after"] = String(Math.max(1, Math.ceil(refusal.retryAfterSeconds)));
-  }
+  const wait = retryAfterOf(refusal);
+  if (wait !== undefined) headers["retry-after"] = String(wait);
   Object.assign(headers, refusal.headers);
   const { status } = errorTable[refusal.code];
   return send(x, { status, headers, stream: false, code: refusal.code }, (final) => {
@@ -182,12 +181,19 @@ function build(
 
 export function toProblem(x: RunningExchange, refusal: Refusal): Problem {
   const { status, message } = errorTable[refusal.code];
+  const wait = retryAfterOf(refusal);
   return {
     code: refusal.code,
     status,
     message: refusal.message ?? message,
     requestId: x.id,
+    ...(wait !== undefined && { retryAfterSeconds: wait }),
   };
+}
+
+/** Whole seconds. */
+function retryAfterOf({ retryAfterSeconds: seconds }: Refusal): number | undefined {
+  return seconds === undefined ? undefined : Math.max(1, Math.ceil(seconds));
 }
 
 function endKind(refusal: Refusal): ExchangeEnd["kind"] {
@@ -237,7 +243,7 @@ function streamTap(x: RunningExchange, reader: StreamReader): UsageTap {
     end() {
       const how = reader.end();
       failed = how === "error";
-      return how === "truncated" ? words({ code: "upstream_truncated" }) : undefined;
+      return how === "truncated" ? (words({ code: "upstream_truncated" }) ?? "cut") : undefined;
     },
     broken: (refusal) => (refusal.code === "client_stalled" ? undefined : words(refusal)),
     usage: () => reader.usage,

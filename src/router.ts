@@ -126,7 +126,7 @@ function wrongDialect(
   const spoken = provider.kind.dialects.map((name) => {
     const { routes = [] } = dialects.find((dialect) => dialect.name === name) ?? {};
     const route = routes.find((r) => r.surface === surface) ?? routes[0];
-    return route === undefined ? name : `${name} (${route.method} ${route.path})`;
+    return route === undefined ? name : `${name} (${route.method} ${shown(route.path)})`;
   });
   return {
     code: "wrong_dialect",
@@ -134,4 +134,9 @@ function wrongDialect(
       `The provider \`${provider.name}\` speaks ${spoken.join(", ")}, ` +
       "not the API of this endpoint. Call an endpoint of an API that it speaks.",
   };
+}
+
+/** A route's pattern as a person would write it. */
+function shown(path: string): string {
+  return path.replace(/:target\{\.\+(.*)\}$/, "{model}$1");
 }

@@ -26,9 +26,15 @@ export interface Dialect {
    *   or array
    * @param bodyBytes size of the body, for the call
    * @param route the route it came by
+   * @param raw bytes of a fact key's value as they stand in the body, undefined when absent
    * @returns the call, or a sentence that says what is wrong and how to mend it
    */
-  readCall(fact: (key: string) => FactValue, bodyBytes: number, route: CalledRoute): Call | string;
+  readCall(
+    fact: (key: string) => FactValue,
+    bodyBytes: number,
+    route: CalledRoute,
+    raw: (key: string) => Uint8Array | undefined,
+  ): Call | string;
   /**
    * The body with another model's name in all the places that hold one; absent: only the value of
    * the top-level `model` does.
@@ -82,6 +88,8 @@ export interface Problem {
   readonly status: number;
   readonly message: string;
   readonly requestId: string;
+  /** Whole seconds after which another try makes sense. */
+  readonly retryAfterSeconds?: number;
 }
 
 /** A model that clients may name. */
@@ -111,6 +119,8 @@ export interface Provider {
    * @param verb of the call, where its dialect has one
    */
   path(surface: Surface, model: string, verb?: string): string;
+  /** What of the client's query goes up, credentials left out before; absent: all of it. */
+  query?(query: string): string;
   /** Sets the headers that carry the credential. */
   authorize(headers: Record<string, string>, secret: string): void;
   /** Headers that a request needs even if the client did not send them. */

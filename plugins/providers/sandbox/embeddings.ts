@@ -7,10 +7,10 @@ import type { Wire } from "./wire.ts";
 
 /** How long a vector is where `dimensions` is absent, and at most. */
 const defaultDimensions = 1536;
-const maxDimensions = 4096;
+export const maxDimensions = 4096;
 
 /** Most numbers of one reply: more would keep the process busy for too long. */
-const maxNumbers = 1024 * 1024;
+export const maxNumbers = 1024 * 1024;
 
 /** OpenAI's Embeddings: unit vectors that depend on the text alone, and mean nothing. */
 export const embeddings: Wire = {
@@ -41,7 +41,7 @@ const noFormat = "`encoding_format` must be float or base64.";
 const noLength = `\`dimensions\` must be a whole number from 1 to ${maxDimensions}.`;
 const tooMany = `The sandbox makes ${maxNumbers} numbers at a time: send fewer texts.`;
 
-function isLength(value: unknown): value is number {
+export function isLength(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= maxDimensions;
 }
 
@@ -50,7 +50,7 @@ function countOf({ text, tokens }: Given): number {
 }
 
 /** A shorter vector is the start of a longer one, made a unit again, as with the real models. */
-function toVector({ text, tokens }: Given, length: number): Float32Array {
+export function toVector({ text, tokens }: Given, length: number): Float32Array {
   const seed = createHash("sha256")
     .update(text ?? tokens.join(" "))
     .digest();

@@ -4,6 +4,8 @@ import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { countTokens } from "./count-tokens.ts";
 import { embeddings } from "./embeddings.ts";
+import { gemini, geminiCount } from "./gemini.ts";
+import { geminiEmbeddings } from "./gemini-embeddings.ts";
 import { messages } from "./messages.ts";
 import { pacedStream } from "./paced-stream.ts";
 import { responses } from "./responses.ts";
@@ -13,7 +15,17 @@ import type { Wire } from "./wire.ts";
 const paceMs = 8;
 
 /** What it speaks, one file each; a dialect that comes first is told first. */
-const wires: readonly Wire[] = [chat, completions, embeddings, responses, messages, countTokens];
+const wires: readonly Wire[] = [
+  chat,
+  completions,
+  embeddings,
+  responses,
+  messages,
+  countTokens,
+  gemini,
+  geminiCount,
+  geminiEmbeddings,
+];
 
 const wireOf = new Map(wires.map((wire) => [keyOf(wire.dialect.name, wire.surface), wire]));
 

@@ -158,10 +158,15 @@ describe("readCall", () => {
       [{ model: "claude", max_tokens: "nested" }, /`max_tokens` must be a whole number/],
     ];
   test.each(cases)("%j", (facts, expected) => {
-    const call = dialect.readCall((key) => facts[key], 7, {
-      surface: "messages",
-      target: undefined,
-    });
+    const call = dialect.readCall(
+      (key) => facts[key],
+      7,
+      {
+        surface: "messages",
+        target: undefined,
+      },
+      () => undefined,
+    );
     if (expected instanceof RegExp) expect(call).toMatch(expected);
     else expect(call).toEqual(expected as typeof call);
   });
@@ -178,7 +183,12 @@ describe("readCall of a count", () => {
     ];
   test.each(cases)("%j", (facts, expected) => {
     const route = { surface: "count_tokens" as const, target: undefined };
-    const call = dialect.readCall((key) => facts[key], 7, route);
+    const call = dialect.readCall(
+      (key) => facts[key],
+      7,
+      route,
+      () => undefined,
+    );
     if (expected instanceof RegExp) expect(call).toMatch(expected);
     else expect(call).toEqual(expected as typeof call);
   });

@@ -114,7 +114,13 @@ describe("readUsage", () => {
 type CallCase = readonly [facts: Record<string, FactValue>, expected: object | RegExp];
 
 function expectCall(surface: Surface, [facts, expected]: CallCase): void {
-  const call = dialect.readCall((key) => facts[key], 7, { surface, target: undefined });
+  const route = { surface, target: undefined };
+  const call = dialect.readCall(
+    (key) => facts[key],
+    7,
+    route,
+    () => undefined,
+  );
   if (expected instanceof RegExp) expect(call).toMatch(expected);
   else expect(call).toEqual(expected as typeof call);
 }

@@ -221,7 +221,12 @@ describe("readCall", () => {
   ];
   test.each(cases)("%s", (_name, facts, expected) => {
     const route = { surface: "responses" as const, target: undefined };
-    const call = dialect.readCall((key) => facts[key], 7, route);
+    const call = dialect.readCall(
+      (key) => facts[key],
+      7,
+      route,
+      () => undefined,
+    );
     if (expected instanceof RegExp) expect(call).toMatch(expected);
     else expect(call).toEqual(expected as typeof call);
   });

@@ -454,11 +454,15 @@ describe("answer", () => {
   });
 
   test("answers on every route of what it speaks", async () => {
-    expect(provider.dialects).toEqual(["openai-chat", "openai-responses", "anthropic-messages"]);
+    expect(provider.dialects).toEqual([
+      ...["openai-chat", "openai-responses", "anthropic-messages", "gemini"],
+    ]);
+    const content = { parts: [{ text: "hi" }] };
+    const texts = { messages, input, prompt: "hi", contents: [content], content };
     for (const { name, routes } of dialects) {
       for (const { surface } of routes.filter((route) => route.surface !== "models")) {
         const call = { dialect: name, surface, model: "m", stream: false, signal };
-        const reply = await ask({ ...call, body: body({ messages, input, prompt: "hi" }) });
+        const reply = await ask({ ...call, body: body(texts) });
         expect([surface, reply.status]).toEqual([surface, 200]);
       }
     }
