@@ -29,8 +29,9 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorSpec>> = {
   },
   unauthenticated: {
     status: 401,
+    // Claude Code takes the name of its own key header for a lost login, and hides the sentence.
     message:
-      "No valid client key. Send it as `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`.",
+      "No valid client key. Send it as `Authorization: Bearer`, or in the key header of your API.",
   },
   too_many_failures: {
     status: 429,

@@ -33,6 +33,8 @@ export function refuse(
   const headers = toClientHeaders(x, upstream?.headers);
   headers["content-type"] = "application/json";
   if (refusal.code === "unauthenticated") headers["www-authenticate"] = "Bearer";
+  // Claude Code would send a wrong key for minutes, each time as one more failed login.
+  if (isLoginFailure(refusal)) headers["x-should-retry"] = "false";
   const wait = retryAfterOf(refusal);
   if (wait !== undefined) headers["retry-after"] = String(wait);
   Object.assign(headers, refusal.headers);
@@ -273,6 +275,10 @@ function endKind(refusal: Refusal): ExchangeEnd["kind"] {
   if (code.startsWith("upstream_")) return "upstream_error";
   if (code === "revoked" || code === "shutting_down" || code === "client_stalled") return "aborted";
   return "denied";
+}
+
+function isLoginFailure({ code }: Refusal): boolean {
+  return code === "unauthenticated" || code === "too_many_failures";
 }
 
 function isShort(length: string | null): boolean {

@@ -80,6 +80,13 @@ describe("without a valid key", () => {
     expect([body.type, body.error.type]).toEqual(["error", "authentication_error"]);
   });
 
+  test("no client is asked to try the same key again, nor takes the words for its own", async () => {
+    const answer = await chat("wrong", "fast");
+    expect(answer.headers.get("x-should-retry")).toBe("false");
+    expect(await answer.text()).not.toContain("x-api-key");
+    expect((await chat(clientKey, "nope")).headers.has("x-should-retry")).toBe(false);
+  });
+
   test("the same words for a missing, an unknown and an expired key", async () => {
     const texts = await Promise.all(
       [undefined, "wrong", expiredKey].map(async (key) =>
@@ -163,6 +170,7 @@ describe("many failures", () => {
     const many = await Promise.all(Array.from({ length: 50 }, () => get("wrong")));
     expect(new Set(many.map((a) => a.status))).toEqual(new Set([429]));
     expect(Number(many[0]?.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+    expect(many[0]?.headers.get("x-should-retry")).toBe("false");
     const good = await Promise.all(Array.from({ length: 20 }, () => get(clientKey)));
     expect(new Set(good.map((a) => a.status))).toEqual(new Set([200]));
     expect(await mine.stop()).toBe(0);
