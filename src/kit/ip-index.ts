@@ -9,6 +9,7 @@ export interface IpIndex {
   add(range: IpRange, untilMs: number): void;
   delete(range: IpRange): boolean;
   has(ip: Ip, nowMs: number): boolean;
+  dropExpired(nowMs: number): void;
   readonly size: number;
 }
 
@@ -43,6 +44,14 @@ export function createIpIndex(): IpIndex {
         if (nowMs < table.endOf(first)) return true;
       }
       return false;
+    },
+    dropExpired(nowMs) {
+      for (const tables of [small, large]) {
+        for (const [prefix, table] of tables) {
+          size -= table.dropExpired(nowMs);
+          if (table.size === 0) tables.delete(prefix);
+        }
+      }
     },
     get size() {
       return size;
