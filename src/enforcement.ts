@@ -47,7 +47,8 @@ export async function enforce(
     if (wrong !== undefined) problems.push(config.problemAt(...wrong));
     let mode: PlannedPolicy["mode"] = rollout.mode;
     if (rollout.mode !== "off" && wrong === undefined) {
-      const hooks = await create(policy, config, lend(house, policy.name, facts, emit), problems);
+      const host = lend(house, policy.name, facts, emit, rollout.mode);
+      const hooks = await create(policy, config, host, problems);
       if (hooks === undefined) mode = "not configured";
       else {
         const { name, stage, onFault } = policy;

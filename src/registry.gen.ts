@@ -7,8 +7,11 @@ import { provider as providerClaude } from "../plugins/providers/claude.ts";
 import { provider as providerOpenaiCompatible } from "../plugins/providers/openai-compatible.ts";
 import { provider as providerOpenai } from "../plugins/providers/openai.ts";
 import { provider as providerSandbox } from "../plugins/providers/sandbox/index.ts";
+import { store as storeMemory } from "../plugins/stores/memory.ts";
+import { store as storeSqlite } from "../plugins/stores/sqlite/index.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { Policy } from "./contract/policy.ts";
+import type { StoreKind } from "./contract/store.ts";
 
 export const policies: readonly Policy[] = [
   policyAuth,
@@ -25,4 +28,9 @@ export const providers: readonly Provider[] = [
   providerOpenaiCompatible,
   providerOpenai,
   providerSandbox,
+];
+
+export const stores: readonly StoreKind[] = [
+  storeMemory,
+  storeSqlite,
 ];
