@@ -1,5 +1,5 @@
 import type { Claimant } from "./config/claims.ts";
-import { loadConfig } from "./config/load.ts";
+import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { HostFacts } from "./contract/policy.ts";
 import { readCredentials } from "./credentials.ts";
@@ -9,7 +9,7 @@ import type { House } from "./host.ts";
 import { maskedWarnings } from "./kit/ip-schema.ts";
 import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
-import { dialects, policies, providers as providerKinds } from "./registry.gen.ts";
+import { dialects, policies, providers as providerKinds, stores } from "./registry.gen.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import {
   authDirClaims,
@@ -19,8 +19,11 @@ import {
   providerClaims,
   rolloutClaims,
   type ServerSettings,
+  type StateSettings,
   serverClaims,
+  stateClaims,
 } from "./settings.ts";
+import { type HeldState, openState, planState } from "./state.ts";
 
 /** All that claim a part of the configuration. */
 export const claimants: readonly Claimant[] = [
@@ -28,6 +31,7 @@ export const claimants: readonly Claimant[] = [
   authDirClaims,
   providerClaims,
   loggingClaims,
+  stateClaims(stores.map(({ name }) => name)),
   ...policies.map(({ name, config }) => ({ name, keys: config.keys, schema: config.schema })),
   ...policies.map((policy) => rolloutClaims(policy.name, gapsOf(policy).length > 0)),
 ];
@@ -80,6 +84,11 @@ export async function assemble(
     closePools();
     return { ok: false, problems: resolved.problems };
   }
+  const state = await holdState(config, house, runtime, authDir, serving);
+  if ("message" in state) {
+    closePools();
+    return { ok: false, problems: [state] };
+  }
   const facts: HostFacts = {
     authDir,
     serving,
@@ -103,12 +112,45 @@ export async function assemble(
     logging: config.values.get("logging") as LoggingSettings,
     openStream: runtime.openStream,
     problemAt: config.problemAt,
-    plan: { policies: enforcement.planned, providers: providers.map(toPlannedProvider) },
+    plan: {
+      policies: enforcement.planned,
+      providers: providers.map(toPlannedProvider),
+      state: { store: state.plan.kind.name, path: state.plan.path },
+    },
     warnings: [
       ...config.warnings.map((w) => `${w.path}: ${w.message}`),
       ...maskedWarnings(server.trustedProxies).map((w) => `server.trusted_proxies: ${w}`),
       ...resolved.warnings,
+      ...state.plan.warnings,
     ],
   });
   return { ok: true, generation };
+}
+
+/** Opens the state at first; later it stays what it is, since counters can't change their place. */
+async function holdState(
+  config: LoadedConfig & { readonly ok: true },
+  house: House,
+  runtime: Runtime,
+  authDir: string,
+  serving: boolean,
+): Promise<HeldState | ConfigProblem> {
+  const settings = config.values.get("state") as StateSettings;
+  if (house.state !== undefined) {
+    const { store, path } = house.state.settings;
+    if (settings.store === store && settings.path === path) return house.state;
+    const key = settings.store === store ? "state.path" : "state.store";
+    return config.problemAt(key, "can't change while it is in use", "restart the proxy");
+  }
+  const { openDatabase } = runtime;
+  const plan = planState(settings, authDir, stores, openDatabase);
+  if ("message" in plan) return config.problemAt(plan.path, plan.message, plan.mend);
+  const options = { clock: house.clock, log: house.log.child("state"), openDatabase };
+  try {
+    house.state = await openState(plan, settings, stores, options, serving);
+    return house.state;
+  } catch (error) {
+    const { message, mend } = error as { message?: string; mend?: string };
+    return config.problemAt("state.path", message ?? String(error), mend ?? "");
+  }
 }

@@ -1,6 +1,7 @@
 import type { HostFacts, PolicyHost, SecurityEvent } from "./contract/policy.ts";
 import type { Clock, Logger } from "./contract/types.ts";
 import type { Live } from "./live.ts";
+import type { HeldState } from "./state.ts";
 
 /** What outlives generations: the process has one. */
 export interface House {
@@ -9,6 +10,8 @@ export interface House {
   readonly live: Live;
   /** By policy and key; see `PolicyHost.keep`. */
   readonly kept: Map<string, unknown>;
+  /** Opened by the first configuration; a reload can't change it. */
+  state: HeldState | undefined;
   /** Bytes of request bodies in flight. */
   readonly budget: { held: number };
   /** Lines for the terminal of whoever started the process; never for a log. */
@@ -32,8 +35,10 @@ export function lend(
   policy: string,
   facts: HostFacts,
   emit: (event: SecurityEvent) => void,
+  mode: "enforce" | "shadow",
 ): PolicyHost {
-  const { clock, log, live, kept, announcements } = house;
+  const { clock, log, live, kept, announcements, state } = house;
+  if (state === undefined) throw new Error("the state is not open yet");
   return {
     clock,
     log: log.child(policy),
@@ -45,6 +50,7 @@ export function lend(
       if (!kept.has(name)) kept.set(name, make());
       return kept.get(name) as T;
     },
+    store: state.store.namespace(mode === "shadow" ? `${policy}:shadow` : policy),
     announce: (announcement) => void announcements.push(announcement),
   };
 }

@@ -8,6 +8,8 @@ import type { ActiveProvider } from "./providers.ts";
 export interface Plan {
   readonly policies: readonly PlannedPolicy[];
   readonly providers: readonly PlannedProvider[];
+  /** Where counters and lists are; the path is empty where there is no file. */
+  readonly state: { readonly store: string; readonly path: string };
 }
 export interface PlannedPolicy {
   readonly name: string;

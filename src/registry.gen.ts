@@ -3,6 +3,8 @@ import { policy as policyAuth } from "../policies/auth.ts";
 import { policy as policyForwardingWatch } from "../policies/forwarding-watch.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
 import { policy as policyIpAllowlist } from "../policies/ip-allowlist.ts";
+import { policy as policyIpDenylist } from "../policies/ip-denylist/index.ts";
+import { policy as policyMaintenance } from "../policies/maintenance/index.ts";
 import { policy as policyRateLimitClient } from "../policies/rate-limit-client.ts";
 import { policy as policyRateLimitServer } from "../policies/rate-limit-server.ts";
 import { policy as policyRequestLimits } from "../policies/request-limits.ts";
@@ -13,14 +15,19 @@ import { provider as providerClaude } from "../plugins/providers/claude.ts";
 import { provider as providerOpenaiCompatible } from "../plugins/providers/openai-compatible.ts";
 import { provider as providerOpenai } from "../plugins/providers/openai.ts";
 import { provider as providerSandbox } from "../plugins/providers/sandbox/index.ts";
+import { store as storeMemory } from "../plugins/stores/memory.ts";
+import { store as storeSqlite } from "../plugins/stores/sqlite/index.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { Policy } from "./contract/policy.ts";
+import type { StoreKind } from "./contract/store.ts";
 
 export const policies: readonly Policy[] = [
   policyAuth,
   policyForwardingWatch,
   policyHostGuard,
   policyIpAllowlist,
+  policyIpDenylist,
+  policyMaintenance,
   policyRateLimitClient,
   policyRateLimitServer,
   policyRequestLimits,
@@ -37,4 +44,9 @@ export const providers: readonly Provider[] = [
   providerOpenaiCompatible,
   providerOpenai,
   providerSandbox,
+];
+
+export const stores: readonly StoreKind[] = [
+  storeMemory,
+  storeSqlite,
 ];

@@ -30,7 +30,12 @@ export async function startServer(parts: ServerParts): Promise<Started> {
   if (!assembled.ok) return assembled;
   const { generation } = assembled;
   try {
-    return { ok: true, server: new Server(parts, generation) };
+    const server = new Server(parts, generation);
+    const loss = parts.house.state?.store.loss;
+    if (loss !== undefined) {
+      generation.emit({ type: "security_violation", result: `state_${loss.kind}` });
+    }
+    return { ok: true, server };
   } catch (error) {
     generation.retire();
     return { ok: false, problems: [cannotListen(generation, error)] };

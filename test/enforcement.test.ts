@@ -6,7 +6,7 @@ import { enforce } from "../src/enforcement.ts";
 import type { House } from "../src/host.ts";
 import { gapsOf } from "../src/plan.ts";
 import { rolloutClaims } from "../src/settings.ts";
-import { createLogLines, createStubHost, createStubHouse } from "./harness/stubs.ts";
+import { createLogLines, createStubHost, createStubHouse, stubState } from "./harness/stubs.ts";
 
 /** Enforces one made-up policy as a configuration rolls it out. */
 async function start(covers: Coverage, yaml: string, required = false) {
@@ -30,6 +30,7 @@ async function start(covers: Coverage, yaml: string, required = false) {
   const house: House = {
     ...{ live, clock, log: createLogLines(), kept: new Map(), budget: { held: 0 } },
     ...{ announcements: [], draining: false, reloadRejected: false },
+    state: stubState(clock),
   };
   const made = await enforce([policy], config, house, createStubHost().facts);
   return made.ok ? [] : made.problems;

@@ -56,9 +56,8 @@ export class DynamicList {
   /** In force at once; kept for good when the promise resolves. */
   async add(range: IpRange, entry: AddedEntry, store: EntryStore): Promise<void> {
     this.#index.add(range, entry.untilMs);
-    const { ip, reason, createdMs, untilMs } = entry;
-    const value = JSON.stringify({ reason, createdMs });
-    await store.put(ip, value, Number.isFinite(untilMs) ? untilMs : undefined);
+    const untilMs = Number.isFinite(entry.untilMs) ? entry.untilMs : undefined;
+    await store.put(entry.ip, JSON.stringify({ ...entry, untilMs }), untilMs);
     await store.flush();
   }
 
@@ -71,24 +70,20 @@ export class DynamicList {
   }
 
   async find(ip: string, store: EntryStore, nowMs: number): Promise<AddedEntry | undefined> {
-    const all = await store.list(ip);
-    return toEntries(all, nowMs).find((entry) => entry.ip === ip);
+    const value = await store.get(ip);
+    return value === undefined ? undefined : toEntry(value, nowMs);
   }
 
   /** All that are in force, in the order of their text. */
   async all(store: EntryStore, nowMs: number): Promise<readonly AddedEntry[]> {
-    return toEntries(await store.list(""), nowMs);
+    const kept = await store.list("");
+    return kept.flatMap(({ value }) => toEntry(value, nowMs) ?? []);
   }
 }
 
-function toEntries(
-  kept: readonly { key: string; value: string; expiresAtMs: number | undefined }[],
-  nowMs: number,
-): AddedEntry[] {
-  return kept.flatMap(({ key, value, expiresAtMs }) => {
-    const untilMs = expiresAtMs ?? Number.POSITIVE_INFINITY;
-    if (untilMs <= nowMs) return [];
-    const { reason, createdMs } = JSON.parse(value) as { reason: string; createdMs: number };
-    return [{ ip: key, reason, createdMs, untilMs }];
-  });
+/** Undefined: it is over. */
+function toEntry(value: string, nowMs: number): AddedEntry | undefined {
+  const kept = JSON.parse(value) as Omit<AddedEntry, "untilMs"> & { untilMs?: number };
+  const untilMs = kept.untilMs ?? Number.POSITIVE_INFINITY;
+  return untilMs > nowMs ? { ...kept, untilMs } : undefined;
 }

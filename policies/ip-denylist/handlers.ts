@@ -1,7 +1,7 @@
 import type * as v from "valibot";
 import type { AdminCall, AdminHandler, AdminReply } from "../../src/contract/admin.ts";
 import type { Deny, PolicyHost } from "../../src/contract/policy.ts";
-import { formatRange, isInRange, type IpRange, readRange } from "../../src/kit/ip-range.ts";
+import { formatRange, type IpRange, isInRange, readRange } from "../../src/kit/ip-range.ts";
 import { formatTime } from "../../src/kit/timestamp.ts";
 import type { AddedEntry, DynamicList } from "./dynamic-list.ts";
 import type { newEntry, pageQuery, rangeQuery } from "./operations.ts";
@@ -64,7 +64,11 @@ async function deny(call: AdminCall, lists: Lists): Promise<AdminReply | Deny> {
   await kept;
   return {
     body: { ...showAdded(entry), ended },
-    change: { what: `denylist ${key}`, before: before && showAdded(before), after: showAdded(entry) },
+    change: {
+      what: `denylist ${key}`,
+      before: before && showAdded(before),
+      after: showAdded(entry),
+    },
   };
 }
 
@@ -77,7 +81,11 @@ async function allow(call: AdminCall, lists: Lists): Promise<AdminReply | Deny> 
   const nowMs = host.clock.now();
   const before = await added.find(key, host.store, nowMs);
   if (await added.remove(read.range, host.store)) {
-    const change = { what: `denylist ${key}`, before: before && showAdded(before), after: undefined };
+    const change = {
+      what: `denylist ${key}`,
+      before: before && showAdded(before),
+      after: undefined,
+    };
     return { change };
   }
   if (configured.holds(key)) {

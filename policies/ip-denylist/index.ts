@@ -18,12 +18,12 @@ import { timestamp } from "../../src/kit/timestamp.ts";
 import { DynamicList } from "./dynamic-list.ts";
 import { handlersOf } from "./handlers.ts";
 import { operations } from "./operations.ts";
-import { StaticList } from "./static-list.ts";
+import { type ConfiguredEntry, StaticList } from "./static-list.ts";
 
 const entry = v.union([
   v.pipe(
     ipRange(),
-    v.transform((range) => ({ ip: range, reason: undefined, expires: undefined })),
+    v.transform((ip): ConfiguredEntry => ({ ip })),
   ),
   v.strictObject({
     ip: ipRange(),
@@ -54,7 +54,7 @@ const schema = v.strictObject({
       v.number(),
       v.integer(),
       v.minValue(1),
-      v.maxValue(10_000_000),
+      v.maxValue(1_000_000),
       doc("Most entries that the management API may add."),
     ),
     1_000_000,

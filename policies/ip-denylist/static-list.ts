@@ -8,9 +8,9 @@ import { createIpSet, type IpSet } from "../../src/kit/ip-set.ts";
 /** An entry of the configuration. */
 export interface ConfiguredEntry {
   readonly ip: RangeEntry;
-  readonly reason: string | undefined;
+  readonly reason?: string | undefined;
   /** Milliseconds since the epoch. */
-  readonly expires: number | undefined;
+  readonly expires?: number | undefined;
 }
 
 /** What the configuration denies. */

@@ -35,11 +35,15 @@ export async function run(context: CommandContext): Promise<number> {
     let stopping = false;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       onSignal(signal, () => {
-        if (stopping) exit(exitCodes.fine);
+        if (stopping) {
+          void house.state?.store.close();
+          exit(exitCodes.fine);
+        }
         stopping = true;
         files.close();
         log.info("draining", { signal, running: house.live.size });
-        server.drain().then(({ cut }) => {
+        server.drain().then(async ({ cut }) => {
+          await house.state?.store.close();
           log.info("stopped", { cut });
           resolve(exitCodes.fine);
         });

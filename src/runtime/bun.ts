@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import type {
   ByteSource,
   Listener,
@@ -97,4 +98,5 @@ export const bunRuntime: Runtime = {
   listen,
   openPool,
   openStream,
+  openDatabase: (path) => new Database(path, { readwrite: true }),
 };

@@ -1,3 +1,5 @@
+import type { OpenDatabase } from "../contract/store.ts";
+
 /** What only the runtime can do; each runtime implements it once, nothing else names one. */
 export interface Runtime {
   readonly name: string;
@@ -9,6 +11,8 @@ export interface Runtime {
   openPool(options: PoolOptions): Pool;
   /** A response body that a loop writes, with the client's back-pressure. */
   openStream(source: ByteSource): ReadableStream<Uint8Array>;
+  /** Its embedded SQLite; undefined where it has none. */
+  readonly openDatabase: OpenDatabase | undefined;
 }
 
 export interface ByteSource {
