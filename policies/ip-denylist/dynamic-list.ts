@@ -53,9 +53,17 @@ export class DynamicList {
     this.#index.dropExpired(nowMs);
   }
 
-  /** In force at once; kept for good when the promise resolves. */
-  async add(range: IpRange, entry: AddedEntry, store: EntryStore): Promise<void> {
-    this.#index.add(range, entry.untilMs);
+  holds(range: IpRange): boolean {
+    return this.#index.holds(range);
+  }
+
+  /** Puts an entry in force, without waiting for a store. */
+  add(range: IpRange, untilMs: number): void {
+    this.#index.add(range, untilMs);
+  }
+
+  /** Keeps an entry for good when the promise resolves. */
+  async keep(entry: AddedEntry, store: EntryStore): Promise<void> {
     const untilMs = Number.isFinite(entry.untilMs) ? entry.untilMs : undefined;
     await store.put(entry.ip, JSON.stringify({ ...entry, untilMs }), untilMs);
     await store.flush();

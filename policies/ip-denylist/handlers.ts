@@ -49,27 +49,29 @@ async function deny(call: AdminCall, lists: Lists): Promise<AdminReply | Deny> {
     );
   }
   const nowMs = host.clock.now();
-  const before = await added.find(key, host.store, nowMs);
-  if (before === undefined && added.size >= maxEntries) added.dropExpired(nowMs);
-  if (before === undefined && added.size >= maxEntries) {
-    return conflict(
-      `The denylist holds ${maxEntries} entries (server.security.ip_denylist.max_entries). ` +
-        "Remove some, or deny a range instead.",
-    );
+  if (!added.holds(range) && added.size >= maxEntries) {
+    added.dropExpired(nowMs);
+    if (added.size >= maxEntries) return full(maxEntries);
   }
   const untilMs = expires_in === undefined ? Number.POSITIVE_INFINITY : nowMs + expires_in;
   const entry: AddedEntry = { ip: key, reason, createdMs: nowMs, untilMs };
-  const kept = added.add(range, entry, host.store);
+  // In force first: a store that is slow, or fails, must not hold it off.
+  added.add(range, untilMs);
   const ended = host.live.abort((x) => x.id !== call.x.id && covers(range, x.ip), "revoked");
-  await kept;
+  const before = await added.find(key, host.store, nowMs);
+  await added.keep(entry, host.store);
+  const after = showAdded(entry);
   return {
-    body: { ...showAdded(entry), ended },
-    change: {
-      what: `denylist ${key}`,
-      before: before && showAdded(before),
-      after: showAdded(entry),
-    },
+    body: { ...after, ended },
+    change: { what: `denylist ${key}`, before: before && showAdded(before), after },
   };
+}
+
+function full(maxEntries: number): Deny {
+  return conflict(
+    `The denylist holds ${maxEntries} entries (server.security.ip_denylist.max_entries). ` +
+      "Remove some, or deny a range instead.",
+  );
 }
 
 async function allow(call: AdminCall, lists: Lists): Promise<AdminReply | Deny> {
