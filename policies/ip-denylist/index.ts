@@ -20,17 +20,23 @@ import { handlersOf } from "./handlers.ts";
 import { operations } from "./operations.ts";
 import { type ConfiguredEntry, StaticList } from "./static-list.ts";
 
-const entry = v.union([
-  v.pipe(
-    ipRange(),
-    v.transform((ip): ConfiguredEntry => ({ ip })),
-  ),
-  v.strictObject({
-    ip: ipRange(),
-    reason: v.optional(v.pipe(v.string(), v.maxLength(512))),
-    expires: v.optional(timestamp()),
-  }),
-]);
+const entry = v.union(
+  [
+    v.pipe(
+      ipRange(),
+      v.transform((ip): ConfiguredEntry => ({ ip })),
+    ),
+    v.strictObject({
+      ip: ipRange(),
+      reason: v.optional(v.pipe(v.string(), v.maxLength(512))),
+      expires: v.optional(timestamp()),
+    }),
+  ],
+  // What is wrong with the address says more than that it could have been a map.
+  ({ input, issues }) =>
+    (typeof input === "string" ? issues?.[0]?.message : undefined) ??
+    "must be an address, a range, or a map with `ip`",
+);
 
 const schema = v.strictObject({
   enabled: v.optional(

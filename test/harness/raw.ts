@@ -17,9 +17,14 @@ export interface RawClient {
   close(): void;
 }
 
-export async function openRaw(url: string): Promise<RawClient> {
+/** @param from the address that it connects from, such as another one of loopback */
+export async function openRaw(url: string, from?: string): Promise<RawClient> {
   const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname.replace(/^\[|\]$/g, ""));
+  const socket = connect({
+    port: Number(port),
+    host: hostname.replace(/^\[|\]$/g, ""),
+    ...(from !== undefined && { localAddress: from }),
+  });
   const chunks: Uint8Array[] = [];
   let waiting: (() => void)[] = [];
   let end: "end" | "reset" | undefined;
@@ -99,8 +104,9 @@ export async function rawExchange(
   target: string,
   headers: readonly (readonly [name: string, value: string])[] = [],
   body = "",
+  from?: string,
 ): Promise<string> {
-  const client = await openRaw(url);
+  const client = await openRaw(url, from);
   try {
     client.send(requestBytes(method, target, [...headers, ["Connection", "close"]], body));
     return await client.read();
