@@ -18,6 +18,7 @@ const lists = [
   { folder: "policies", item: "policy", type: "Policy", list: "policies" },
   { folder: "plugins/dialects", item: "dialect", type: "Dialect", list: "dialects" },
   { folder: "plugins/providers", item: "provider", type: "Provider", list: "providers" },
+  { folder: "plugins/stores", item: "store", type: "StoreKind", list: "stores" },
 ] as const;
 
 function pluginsIn(folder: string): string[] {
@@ -51,6 +52,7 @@ function registry(): string {
     ...imports,
     'import type { Dialect, Provider } from "./contract/plugin.ts";',
     'import type { Policy } from "./contract/policy.ts";',
+    'import type { StoreKind } from "./contract/store.ts";',
     "",
     bodies.join("\n"),
   ].join("\n");

@@ -15,7 +15,7 @@ import type {
   Verdict,
 } from "./contract/policy.ts";
 import { stages } from "./contract/policy.ts";
-import type { Logger } from "./contract/types.ts";
+import type { Logger, MaybePromise } from "./contract/types.ts";
 import { errorTable, type Refusal } from "./errors.ts";
 
 /** A policy that its configuration turned on. */
@@ -38,7 +38,7 @@ export interface PipelineDeps {
 /** An exchange that the pipeline may write into. */
 export type MutableExchange = Exchange & { principal: Principal | undefined; trusted: boolean };
 
-export type MaybePromise<T> = T | Promise<T>;
+export type { MaybePromise };
 
 /** Head of a response while the hooks edit it. */
 export interface MutableHead extends ResponseHead {

@@ -5,6 +5,8 @@ import { policy as policyDetections } from "../policies/detections.ts";
 import { policy as policyForwardingWatch } from "../policies/forwarding-watch.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
 import { policy as policyIpAllowlist } from "../policies/ip-allowlist.ts";
+import { policy as policyIpDenylist } from "../policies/ip-denylist/index.ts";
+import { policy as policyMaintenance } from "../policies/maintenance/index.ts";
 import { policy as policyManagementAuth } from "../policies/management-auth.ts";
 import { policy as policyMetrics } from "../policies/metrics/index.ts";
 import { policy as policyRateLimitClient } from "../policies/rate-limit-client.ts";
@@ -20,8 +22,11 @@ import { provider as providerGemini } from "../plugins/providers/gemini.ts";
 import { provider as providerOpenaiCompatible } from "../plugins/providers/openai-compatible.ts";
 import { provider as providerOpenai } from "../plugins/providers/openai.ts";
 import { provider as providerSandbox } from "../plugins/providers/sandbox/index.ts";
+import { store as storeMemory } from "../plugins/stores/memory.ts";
+import { store as storeSqlite } from "../plugins/stores/sqlite/index.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { Policy } from "./contract/policy.ts";
+import type { StoreKind } from "./contract/store.ts";
 
 export const policies: readonly Policy[] = [
   policyAudit,
@@ -30,6 +35,8 @@ export const policies: readonly Policy[] = [
   policyForwardingWatch,
   policyHostGuard,
   policyIpAllowlist,
+  policyIpDenylist,
+  policyMaintenance,
   policyManagementAuth,
   policyMetrics,
   policyRateLimitClient,
@@ -51,4 +58,9 @@ export const providers: readonly Provider[] = [
   providerOpenaiCompatible,
   providerOpenai,
   providerSandbox,
+];
+
+export const stores: readonly StoreKind[] = [
+  storeMemory,
+  storeSqlite,
 ];

@@ -217,6 +217,19 @@ describe("edits", () => {
     expect(named).toEqual(mayName ? undefined : { code: "policy_fault", policy: "p" });
     expect(x.principal).toEqual(mayName ? principal : undefined);
 
+    const asker = exchange();
+    const trusting = compile([
+      activePolicy(
+        "p",
+        gate(hook, () => ({ edit: { trusted: true } })),
+        { stage },
+      ),
+    ]);
+    const trusted = await walk(trusting.pipeline, hook, asker);
+    const mayTrust = stage === "edge" && hook === "request";
+    expect(trusted).toEqual(mayTrust ? undefined : { code: "policy_fault", policy: "p" });
+    expect(asker.trusted).toBe(mayTrust);
+
     const h = head({ "x-gone": "old", kept: "yes" });
     const what = compile([
       activePolicy(

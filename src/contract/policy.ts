@@ -1,6 +1,7 @@
 import type { GenericSchema, InferInput, InferOutput } from "valibot";
 import type { AdminHandler, AdminOperation } from "./admin.ts";
 import type { ErrorCode } from "./errors.ts";
+import type { Store } from "./store.ts";
 import type { Clock, Logger, Surface, Usage } from "./types.ts";
 
 /** The stages of the straight way, top-down; a response walks them back, bottom-up. */
@@ -242,6 +243,8 @@ export interface PolicyHost {
   announce(made: { title: string; path: string; secret: string | undefined }): void;
   /** State that outlives a reload, by policy name and key. */
   keep<T>(key: string, make: () => T): T;
+  /** State that others can't touch; in shadow mode it is not the one of enforcement. */
+  readonly store: Store;
 }
 
 /** @param set takes a value and those of the labels, in their order */

@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import type {
   ByteSource,
   Listener,
@@ -145,4 +146,5 @@ export const bunRuntime: Runtime = {
   openPool,
   openStream,
   free,
+  openDatabase: (path) => new Database(path, { readwrite: true }),
 };

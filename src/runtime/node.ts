@@ -42,5 +42,6 @@ export function createNodeRuntime(name: "node" | "deno", version: string): Runti
     listen,
     openPool: (options) => openNodePool(options, proxyEnv),
     openStream,
+    openDatabase: undefined,
   };
 }
