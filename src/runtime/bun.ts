@@ -1,4 +1,4 @@
-import { Database } from "bun:sqlite";
+import type { Database } from "../contract/store.ts";
 import type {
   ByteSource,
   Listener,
@@ -137,6 +137,14 @@ function cutError(): Error {
   return error;
 }
 
+/** Looked up when it is wanted: an import would stand in the bundle that Node loads, too. */
+function openDatabase(path: string): Database {
+  const { Database: Sqlite } = process.getBuiltinModule(
+    "bun:sqlite",
+  ) as typeof import("bun:sqlite");
+  return new Sqlite(path, { readwrite: true });
+}
+
 export const bunRuntime: Runtime = {
   name: "bun",
   version: Bun.version,
@@ -146,5 +154,5 @@ export const bunRuntime: Runtime = {
   openPool,
   openStream,
   free,
-  openDatabase: (path) => new Database(path, { readwrite: true }),
+  openDatabase,
 };

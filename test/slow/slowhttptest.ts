@@ -1,4 +1,4 @@
-/** Run by `npm run test:slow`: the tool of the trade against slow clients (Debian: slowhttptest). */
+/** Run by `npm run test:slow`: a tool against slow clients that others wrote (slowhttptest). */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
 import { cleanUp } from "../harness/cleanup.ts";
