@@ -76,6 +76,7 @@ const generated: readonly (readonly [path: string, make: () => Promise<string> |
   ],
   ["README.md", () => withTables("README.md")],
   ["docs/errors.md", () => withTables("docs/errors.md")],
+  ["docs/http.md", () => withTables("docs/http.md")],
 ];
 
 /** Replaces what stands between `<!-- generated: NAME -->` and `<!-- end -->`. */
@@ -98,6 +99,7 @@ async function withTables(path: string): Promise<string> {
         "|---|---|---|",
         ...Object.entries(errorTable).map(([c, e]) => `| \`${c}\` | ${e.status} | ${e.message} |`),
       ].join("\n"),
+    verdicts: verdictTable,
   };
   return readFileSync(join(root, path), "utf8").replace(
     /(<!-- generated: (\w+) -->\n)[\s\S]*?(\n<!-- end -->)/g,
@@ -107,6 +109,20 @@ async function withTables(path: string): Promise<string> {
       return open + make() + close;
     },
   );
+}
+
+/** What each runtime decides, as the tests have pinned it. */
+function verdictTable(): string {
+  const file = join(root, "test/hostile/verdicts.json");
+  const rows = JSON.parse(readFileSync(file, "utf8")) as Record<string, Record<string, string>>;
+  const runtimes = ["bun", "node", "deno"];
+  return [
+    "| | what is sent | Bun | Node | Deno |",
+    "|---|---|---|---|---|",
+    ...Object.entries(rows).map(
+      ([id, row]) => `| ${id} | ${row.case} | ${runtimes.map((r) => row[r] ?? "").join(" | ")} |`,
+    ),
+  ].join("\n");
 }
 
 async function generate(checkOnly: boolean): Promise<void> {

@@ -9,7 +9,7 @@ export interface Runtime {
   openPool(options: PoolOptions): Pool;
   /** A response body that a loop writes, with the client's back-pressure. */
   openStream(source: ByteSource): ReadableStream<Uint8Array>;
-  /** Takes back the memory of bytes that nobody reads any more; absent where only a collector may. */
+  /** Takes back the memory of bytes that nobody reads any more; absent: a collector does. */
   readonly free?: (bytes: Uint8Array) => void;
 }
 
