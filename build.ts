@@ -89,6 +89,7 @@ const generated: readonly (readonly [path: string, make: () => Promise<string> |
   ],
   ["README.md", () => withTables("README.md")],
   ["docs/errors.md", () => withTables("docs/errors.md")],
+  ["docs/http.md", () => withTables("docs/http.md")],
 ];
 
 function packageVersion(): string {
@@ -116,6 +117,7 @@ async function withTables(path: string): Promise<string> {
         "|---|---|---|",
         ...Object.entries(errorTable).map(([c, e]) => `| \`${c}\` | ${e.status} | ${e.message} |`),
       ].join("\n"),
+    verdicts: verdictTable,
   };
   return readFileSync(join(root, path), "utf8").replace(
     /(<!-- generated: (\w+) -->\n)[\s\S]*?(\n<!-- end -->)/g,
@@ -125,6 +127,20 @@ async function withTables(path: string): Promise<string> {
       return open + make() + close;
     },
   );
+}
+
+/** What each runtime decides, as the tests have pinned it. */
+function verdictTable(): string {
+  const file = join(root, "test/hostile/verdicts.json");
+  const rows = JSON.parse(readFileSync(file, "utf8")) as Record<string, Record<string, string>>;
+  const runtimes = ["bun", "node", "deno"];
+  return [
+    "| | what is sent | Bun | Node | Deno |",
+    "|---|---|---|---|---|",
+    ...Object.entries(rows).map(
+      ([id, row]) => `| ${id} | ${row.case} | ${runtimes.map((r) => row[r] ?? "").join(" | ")} |`,
+    ),
+  ].join("\n");
 }
 
 async function generate(checkOnly: boolean): Promise<void> {

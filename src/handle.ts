@@ -43,7 +43,7 @@ export async function handleCall(
     const read = await readBody(x, house.limits, house.budget, house.free);
     if ("code" in read) return x.isClientGone ? leave(x) : await refuse(x, read);
     body = read;
-    x.held = read;
+    x.held = read.hold;
     x.holdOpen();
     const parsed = parseCall(body.bytes, x.route.dialect, keys, x);
     if ("code" in parsed) return await refuse(x, parsed);
@@ -57,10 +57,9 @@ export async function handleCall(
   } catch (error) {
     return house.fail(x, error);
   } finally {
-    // Sent or refused: a long body is needed no longer. A short one goes with its exchange.
     if (body !== undefined && isLong(body.bytes)) {
       house.free(body.bytes);
-      body.release();
+      body.hold.shrink();
     }
   }
 }
