@@ -17,12 +17,12 @@ export interface RawClient {
   close(): void;
 }
 
-/** @param from the address that it connects from, such as another one of loopback */
+/** @param from loopback address to call from, so that one test's failures are not another's */
 export async function openRaw(url: string, from?: string): Promise<RawClient> {
   const { hostname, port } = new URL(url);
   const socket = connect({
-    port: Number(port),
     host: hostname.replace(/^\[|\]$/g, ""),
+    port: Number(port),
     ...(from !== undefined && { localAddress: from }),
   });
   const chunks: Uint8Array[] = [];
