@@ -21,6 +21,8 @@ export type EntryStore = Pick<Store, "put" | "get" | "remove" | "list" | "flush"
  */
 export class DynamicList {
   readonly #index = createIpIndex();
+  /** Writes go to the store one after the other: the last one asked for is the one that stays. */
+  #writing: Promise<unknown> = Promise.resolve();
   #loading: Promise<void> | undefined;
 
   /** Reads what an earlier process has kept; only the first time, since then it is known here. */
@@ -63,18 +65,30 @@ export class DynamicList {
   }
 
   /** Keeps an entry for good when the promise resolves. */
-  async keep(entry: AddedEntry, store: EntryStore): Promise<void> {
-    const untilMs = Number.isFinite(entry.untilMs) ? entry.untilMs : undefined;
-    await store.put(entry.ip, JSON.stringify({ ...entry, untilMs }), untilMs);
-    await store.flush();
+  keep(range: IpRange, entry: AddedEntry, store: EntryStore): Promise<void> {
+    return this.#inTurn(async () => {
+      const untilMs = Number.isFinite(entry.untilMs) ? entry.untilMs : undefined;
+      // Again: a removal that was asked for before may have taken it away meanwhile.
+      this.#index.add(range, entry.untilMs);
+      await store.put(entry.ip, JSON.stringify({ ...entry, untilMs }), untilMs);
+      await store.flush();
+    });
   }
 
   /** Returns whether it was there. */
-  async remove(range: IpRange, store: EntryStore): Promise<boolean> {
-    // First from the store: an entry that could come back must not look as if it had gone.
-    await store.remove(formatRange(range));
-    await store.flush();
-    return this.#index.delete(range);
+  remove(range: IpRange, store: EntryStore): Promise<boolean> {
+    return this.#inTurn(async () => {
+      // First from the store: an entry that could come back must not look as if it had gone.
+      await store.remove(formatRange(range));
+      await store.flush();
+      return this.#index.delete(range);
+    });
+  }
+
+  #inTurn<T>(write: () => Promise<T>): Promise<T> {
+    const turn = this.#writing.then(write);
+    this.#writing = turn.catch(() => {});
+    return turn;
   }
 
   async find(ip: string, store: EntryStore, nowMs: number): Promise<AddedEntry | undefined> {

@@ -30,11 +30,17 @@ async function list({ query }: AdminCall, { configured, added, host }: Lists): P
     .filter(({ expires }) => expires === undefined || nowMs < expires)
     .map(showConfigured);
   const all = [...fixed, ...(await added.all(host.store, nowMs)).map(showAdded)];
-  all.sort((x, y) => (x.ip < y.ip ? -1 : x.ip > y.ip ? 1 : 0));
-  const rest = all.filter(({ ip }) => ip > after);
-  const entries = rest.slice(0, limit);
-  const next = rest.length > limit ? (entries.at(-1)?.ip ?? null) : null;
-  return { body: { entries, total: all.length, next } };
+  const sorted = all.map((entry) => ({ entry, place: placeOf(entry) }));
+  sorted.sort((x, y) => (x.place < y.place ? -1 : 1));
+  const rest = sorted.filter(({ place }) => place > after);
+  const page = rest.slice(0, limit);
+  const next = rest.length > limit ? (page.at(-1)?.place ?? null) : null;
+  return { body: { entries: page.map(({ entry }) => entry), total: all.length, next } };
+}
+
+/** Where an entry stands in the list: an address may be there twice, by both sources. */
+function placeOf({ ip, source }: { readonly ip: string; readonly source: string }): string {
+  return `${ip} ${source}`;
 }
 
 async function deny(call: AdminCall, lists: Lists): Promise<AdminReply | Deny> {
@@ -59,7 +65,7 @@ async function deny(call: AdminCall, lists: Lists): Promise<AdminReply | Deny> {
   added.add(range, untilMs);
   const ended = host.live.abort((x) => x.id !== call.x.id && covers(range, x.ip), "revoked");
   const before = await added.find(key, host.store, nowMs);
-  await added.keep(entry, host.store);
+  await added.keep(range, entry, host.store);
   const after = showAdded(entry);
   return {
     body: { ...after, ended },

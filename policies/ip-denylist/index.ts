@@ -13,6 +13,7 @@ import {
   type SecurityEvent,
 } from "../../src/contract/policy.ts";
 import { ipRange, maskedWarnings } from "../../src/kit/ip-schema.ts";
+import { PerObject } from "../../src/kit/per-object.ts";
 import { doc } from "../../src/kit/schema.ts";
 import { timestamp } from "../../src/kit/timestamp.ts";
 import { DynamicList } from "./dynamic-list.ts";
@@ -88,7 +89,8 @@ export const policy = definePolicy({
     if (!enabled) return undefined;
     for (const warning of maskedWarnings(deniedIps.map(({ ip }) => ip))) host.log.warn(warning);
     const configured = new StaticList(deniedIps);
-    const added = host.keep("added", () => new DynamicList());
+    // By store: what shadow mode tries out must not be enforced, nor the other way round.
+    const added = host.keep("added", () => new PerObject(() => new DynamicList())).of(host.store);
     if (host.facts.serving) await added.load(host.store);
     const denies = (ip: string): boolean => {
       const nowMs = host.clock.now();

@@ -29,6 +29,7 @@ export class StaticList {
   }
 
   denies(address: string, nowMs: number): boolean {
+    if (this.entries.length === 0) return false;
     return isDenied(address, (ip) => this.#forever.has(ip) || this.#timed.has(ip, nowMs));
   }
 

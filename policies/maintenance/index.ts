@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { definePolicy } from "../../src/contract/policy.ts";
+import { PerObject } from "../../src/kit/per-object.ts";
 import { doc, duration } from "../../src/kit/schema.ts";
 import { operations } from "./operations.ts";
 import { handlersOf, MaintenanceSwitch } from "./switch.ts";
@@ -46,7 +47,9 @@ export const policy = definePolicy({
   admin: operations,
   async create({ maintenanceMode, message, retryAfter }, host) {
     const { serving } = host.facts;
-    const state = host.keep("switch", () => new MaintenanceSwitch());
+    // By store: what shadow mode tries out must not be enforced, nor the other way round.
+    const switches = host.keep("switch", () => new PerObject(() => new MaintenanceSwitch()));
+    const state = switches.of(host.store);
     if (serving) await state.load(host.store);
     const configured = { enabled: maintenanceMode, message, retryAfterMs: retryAfter };
     return {

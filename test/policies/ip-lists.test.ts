@@ -180,6 +180,10 @@ describe("ip-denylist", () => {
     ]);
   });
 
+  test("an empty list denies nobody, not even who has left already", async () => {
+    expect(answerTo(await enabled(deny, {}), "")).toBe("pass");
+  });
+
   test("off is off, and without entries it is on for the management API", async () => {
     expect(await hooksFor(deny, { enabled: false, deniedIps: guide })).toBeUndefined();
     expect((await enabled(deny, {})).admin).toBeDefined();
@@ -387,14 +391,15 @@ describe("the denylist in the management API", () => {
   });
 
   test("lists both sources by page", async () => {
-    const hooks = await enabled(deny, { deniedIps: ["198.51.100.0/24", "192.0.2.1"] });
+    const deniedIps = ["198.51.100.0/24", "192.0.2.1", "203.0.113.2"];
+    const hooks = await enabled(deny, { deniedIps });
     for (const last of [1, 2, 3]) await post(hooks, { ip: `203.0.113.${last}` });
     const seen: string[] = [];
     let after: string | null = "";
     let pages = 0;
     while (after !== null) {
       const page: Awaited<ReturnType<typeof list>> = await list(hooks, { limit: 2, after });
-      expect(page.total).toBe(5);
+      expect(page.total).toBe(6);
       seen.push(...page.entries.map(({ ip }) => ip));
       after = page.next;
       pages += 1;
@@ -402,8 +407,40 @@ describe("the denylist in the management API", () => {
     expect(pages).toBe(3);
     expect(seen).toEqual([
       ...["192.0.2.1", "198.51.100.0/24"],
-      ...["203.0.113.1", "203.0.113.2", "203.0.113.3"],
+      ...["203.0.113.1", "203.0.113.2", "203.0.113.2", "203.0.113.3"],
     ]);
+  });
+
+  test("writes that overlap end as the last one asked", async () => {
+    const host = createStubHost(serving);
+    const slow = storeWith(host.store, {
+      remove: async (key) => {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        return host.store.remove(key);
+      },
+    });
+    const hooks = await enabled(deny, {}, { ...host, store: slow });
+    await post(hooks, { ip: "203.0.113.5" });
+    const removing = remove(hooks, "203.0.113.5");
+    const adding = post(hooks, { ip: "203.0.113.5", reason: "again" });
+    await Promise.all([removing, adding]);
+    expect(answerTo(hooks, "203.0.113.5")).toBe("address_denied");
+    expect((await list(hooks)).entries).toMatchObject([{ reason: "again" }]);
+    await Promise.all([post(hooks, { ip: "203.0.113.6" }), remove(hooks, "203.0.113.6")]);
+    expect(answerTo(hooks, "203.0.113.6")).toBe("pass");
+  });
+
+  test("what shadow mode tries out is not enforced, nor lost what was", async () => {
+    const host = createStubHost(serving);
+    const hooks = await enabled(deny, {}, host);
+    await post(hooks, { ip: "203.0.113.5" });
+    const other = createStubHost(serving).store;
+    const shadow = await enabled(deny, {}, { ...host, store: other });
+    expect(answerTo(shadow, "203.0.113.5")).toBe("pass");
+    await post(shadow, { ip: "203.0.113.6" });
+    const again = await enabled(deny, {}, host);
+    expect(answerTo(again, "203.0.113.5")).toBe("address_denied");
+    expect(answerTo(again, "203.0.113.6")).toBe("pass");
   });
 
   test("a reload keeps it, a restart brings it back, and `check` does not look", async () => {
