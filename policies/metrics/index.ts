@@ -1,7 +1,7 @@
 /**
  * Counts requests, errors, tokens and security events, and shows them to Prometheus on a listener
- * of its own. Whoever reaches that listener may read them: it stays on loopback unless `metrics.host`
- * says otherwise. A fault costs a number, never a request.
+ * of its own. Whoever reaches that listener may read them: it stays on loopback unless
+ * `metrics.host` says otherwise. A fault costs a number, never a request.
  */
 import * as v from "valibot";
 import { definePolicy, type Exchange, type PolicyHost } from "../../src/contract/policy.ts";

@@ -8,8 +8,8 @@ export const mostLineBytes = 64 * 1024;
 
 /**
  * Reads a file of any size line by line.
- * @param take gets the number of the line, its bytes without the break, and whether it has none; the
- *   bytes are good for the call only
+ * @param take gets the number of the line, its bytes without the break, and whether it has none;
+ *   the bytes are good for the call only
  * @throws the system's error when it can't be read
  */
 export function readLines(
