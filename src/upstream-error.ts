@@ -1,3 +1,4 @@
+import type { Provider } from "./contract/plugin.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toClientHeaders } from "./headers.ts";
@@ -9,8 +10,11 @@ import type { UpstreamAnswer } from "./upstream.ts";
 /** Longest error body that is read; a longer one is not passed on. */
 const errorBytes = 64 * 1024;
 
-/** What a provider's error status means for the attempt loop. */
-export function errorClass(status: number): "credential" | "retry" | "final" {
+/** What a provider's error means for the attempt loop. */
+export type ErrorClass = "credential" | "retry" | "final";
+
+/** What an error status means where the provider says no more of it. */
+export function errorClass(status: number): ErrorClass {
   if (status === 401 || status === 403) return "credential";
   return status === 429 || status >= 500 ? "retry" : "final";
 }
@@ -38,12 +42,21 @@ export async function readUpstreamError(
   return { status, headers, body: text };
 }
 
+/** What an error means, by its status and the provider's own words. */
+export function classOf({ status, body }: UpstreamError, kind: Provider): ErrorClass {
+  const isCredential = body !== undefined && kind.refusesCredential?.(status, body) === true;
+  return isCredential ? "credential" : errorClass(status);
+}
+
 /**
  * Tells the client of a provider's error: its own words when they are about the request, ours when
  * they are about the proxy's credential or no JSON.
  */
-export function toRefusal(error: UpstreamError): Refusal | undefined {
-  if (errorClass(error.status) === "credential") {
+export function toRefusal(
+  error: UpstreamError,
+  why: ErrorClass = errorClass(error.status),
+): Refusal | undefined {
+  if (why === "credential") {
     // Its words may name the account or part of the key; a retry with the same key can't help.
     return { code: "upstream_refused_credential", headers: { "x-should-retry": "false" } };
   }

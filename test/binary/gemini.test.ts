@@ -52,7 +52,11 @@ beforeAll(async () => {
             { name: "org/slashed", upstream: "models/gemini-slashed" },
           ],
         },
-        pair: { ...gem, api_key: undefined, models: ["m-pair-1", "m-pair-2", "m-pair-3"] },
+        pair: {
+          ...gem,
+          api_key: undefined,
+          models: ["m-pair-1", "m-pair-2", "m-pair-3", "m-pair-4"],
+        },
         oai: { protocol: "openai", base_url: upstream.url, api_key: "k", models: ["gpt-x"] },
       },
     },
@@ -237,6 +241,11 @@ test.each(["", "?alt=sse"])("a client that leaves is gone upstream: %j", async (
 describe("failover between credentials", () => {
   const failing: readonly (readonly [name: string, model: string, script: Script])[] = [
     ["401", "m-pair-1", refusing(401, "UNAUTHENTICATED")],
+    [
+      "400 about the key",
+      "m-pair-4",
+      refusing(400, "INVALID_ARGUMENT", { details: [{ reason: "API_KEY_INVALID" }] }),
+    ],
     ["429", "m-pair-2", refusing(429, "RESOURCE_EXHAUSTED")],
     ["503", "m-pair-3", refusing(503, "UNAVAILABLE")],
   ];
@@ -255,6 +264,16 @@ describe("failover between credentials", () => {
     const keys = upstream.for(model).map((request) => request.header("x-goog-api-key"));
     expect(keys.slice(0, 2)).toEqual(["gemini-first-secret", "gemini-second-secret"]);
   });
+});
+
+test("a key that Google calls a bad request is the proxy's fault, not the client's", async () => {
+  const words = { message: "API key not valid: AIza…", details: [{ reason: "API_KEY_INVALID" }] };
+  upstream.on("m-bad-key", refusing(400, "INVALID_ARGUMENT", words));
+  const answer = await post("/v1beta/models/m-bad-key:generateContent", { contents });
+  expect(answer.status).toBe(502);
+  const text = await answer.text();
+  expect(text).toContain("UPSTREAM_REFUSED_CREDENTIAL");
+  expect(text).not.toContain("AIza");
 });
 
 describe("names of models", () => {
