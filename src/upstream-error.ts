@@ -10,11 +10,8 @@ import type { UpstreamAnswer } from "./upstream.ts";
 /** Longest error body that is read; a longer one is not passed on. */
 const errorBytes = 64 * 1024;
 
-/** What a provider's error means for the attempt loop. */
-export type ErrorClass = "credential" | "retry" | "final";
-
-/** What an error status means where the provider says no more of it. */
-export function errorClass(status: number): ErrorClass {
+/** What a provider's error status means for the attempt loop. */
+export function errorClass(status: number): "credential" | "retry" | "final" {
   if (status === 401 || status === 403) return "credential";
   return status === 429 || status >= 500 ? "retry" : "final";
 }
@@ -41,6 +38,8 @@ export async function readUpstreamError(
   if (secret !== undefined && plain.includes(secret)) return { status, headers, body: undefined };
   return { status, headers, body: text };
 }
+
+type ErrorClass = ReturnType<typeof errorClass>;
 
 /** What an error means, by its status and the provider's own words. */
 export function classOf({ status, body }: UpstreamError, kind: Provider): ErrorClass {
