@@ -121,6 +121,9 @@ export class GeminiUpstream {
     (this.#scripts.get(modelOf(request)) ?? usual)(wire, request);
 }
 
-export async function startGemini(): Promise<GeminiUpstream> {
-  return new GeminiUpstream(await startUpstream());
+/** @param models those that it serves as usual, until another script is set */
+export async function startGemini(models: readonly string[]): Promise<GeminiUpstream> {
+  const upstream = new GeminiUpstream(await startUpstream());
+  for (const model of models) upstream.on(model, usual);
+  return upstream;
 }

@@ -27,7 +27,10 @@ let proxy: RunningProxy;
 
 beforeAll(async () => {
   needBinary();
-  upstream = await startGemini();
+  upstream = await startGemini([
+    ...["m-1", "gemini-fast-1", "gemini-slashed", "m-allowed"],
+    ...["m-query", "m-fields", "m-headers"],
+  ]);
   const gem = {
     protocol: "gemini",
     base_url: upstream.url,

@@ -42,7 +42,7 @@ const proxies: Record<string, RunningProxy> = {};
 
 beforeAll(async () => {
   needBinary();
-  upstream = await startGemini();
+  upstream = await startGemini(["m-sdk", "m-count", "m-embed"]);
   const aimock = await startAimock();
   const provider = { protocol: "gemini", api_key: geminiKey };
   const start = (gem: object) => startProxy({ config: { providers: { gem } } });
