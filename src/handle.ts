@@ -15,7 +15,7 @@ import type { MaybePromise } from "./pipeline.ts";
 import { passOn, type ReplyHouse, refuse } from "./reply.ts";
 import type { Candidate, Router } from "./router.ts";
 import { sendUpstream } from "./upstream.ts";
-import { errorClass, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
+import { classOf, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
 
 /** What a call needs of its generation. */
 export interface CallHouse extends ReplyHouse {
@@ -134,8 +134,9 @@ async function explain(
   const { response } = answer;
   const { status } = response;
   const error = await readUpstreamError(answer, credential);
-  const refusal = toRefusal(error);
-  const mayTryNext = !isLast && errorClass(status) !== "final";
+  const why = classOf(error, provider.kind);
+  const refusal = toRefusal(error, why);
+  const mayTryNext = !isLast && why !== "final";
   if (mayTryNext || refusal !== undefined) {
     x.endAttempt({ kind: "refused", status, usage: undefined, bytes: 0 });
     house.log.warn("provider refused", { provider: provider.name, status, request: x.id });

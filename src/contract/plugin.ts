@@ -123,6 +123,8 @@ export interface Provider {
   query?(query: string): string;
   /** Sets the headers that carry the credential. */
   authorize(headers: Record<string, string>, secret: string): void;
+  /** Whether an error is about the credential although its status is neither 401 nor 403. */
+  refusesCredential?(status: number, body: string): boolean;
   /** Headers that a request needs even if the client did not send them. */
   readonly defaultHeaders: Readonly<Record<string, string>>;
   /** Model ids in the body of the provider's own list. */
