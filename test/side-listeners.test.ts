@@ -8,7 +8,7 @@ import { createLogLines } from "./harness/stubs.ts";
 function createNet() {
   const open = new Map<number, ListenOptions>();
   const taken = new Set<number>();
-  const listen = (options: ListenOptions) => {
+  const listen = async (options: ListenOptions) => {
     const { host, port } = options;
     if (taken.has(port) || open.has(port)) {
       throw Object.assign(new Error("in use"), { code: "EADDRINUSE" });
@@ -26,12 +26,15 @@ function planned(port: number, text = "one", name = "metrics"): PlannedListener 
 
 function createSide() {
   const net = createNet();
-  const side = new SideListeners(net, createLogLines());
-  const adopt = (...plan: PlannedListener[]): void => side.prepare(plan).adopt();
+  const side = new SideListeners(net, createLogLines(), () => ({ "x-static": "1" }));
+  const adopt = async (...plan: PlannedListener[]): Promise<void> =>
+    (await side.prepare(plan)).adopt();
   const ask = async (port: number): Promise<string | undefined> => {
     const request = new Request("http://127.0.0.1/metrics");
     const transport = { peer: () => "", holdOpen: () => {} };
-    return (await net.open.get(port)?.handle(request, transport))?.text();
+    const reply = await net.open.get(port)?.handle(request, transport);
+    expect(reply?.headers.get("x-static")).toBe("1");
+    return reply?.text();
   };
   return { net, side, adopt, ask };
 }
@@ -39,17 +42,17 @@ function createSide() {
 describe("side listeners", () => {
   test("one lives through reloads; who answers changes", async () => {
     const { net, adopt, ask } = createSide();
-    adopt(planned(9090));
+    await adopt(planned(9090));
     const first = net.open.get(9090);
-    adopt(planned(9090, "two"));
+    await adopt(planned(9090, "two"));
     expect(net.open.get(9090)).toBe(first as ListenOptions);
     expect(await ask(9090)).toBe("two");
   });
 
   test("a new port is open before the old one closes", async () => {
     const { net, side, adopt, ask } = createSide();
-    adopt(planned(9090));
-    const next = side.prepare([planned(9091, "two")]);
+    await adopt(planned(9090));
+    const next = await side.prepare([planned(9091, "two")]);
     expect([...net.open.keys()]).toEqual([9090, 9091]);
     expect(await ask(9090)).toBe("one");
     next.adopt();
@@ -59,31 +62,31 @@ describe("side listeners", () => {
 
   test("one that is discarded leaves all as it was", async () => {
     const { net, side, adopt, ask } = createSide();
-    adopt(planned(9090));
-    side.prepare([planned(9091, "two"), planned(9090, "two")]).discard();
+    await adopt(planned(9090));
+    (await side.prepare([planned(9091, "two"), planned(9090, "two")])).discard();
     expect([...net.open.keys()]).toEqual([9090]);
     expect(await ask(9090)).toBe("one");
   });
 
-  test("none is opened where one can't be", () => {
+  test("none is opened where one can't be", async () => {
     const { net, side, adopt } = createSide();
-    adopt(planned(9090));
+    await adopt(planned(9090));
     net.taken.add(9092);
     const failed = () => side.prepare([planned(9091), planned(9092, "two", "other")]);
-    expect(failed).toThrow(ListenFailure);
+    await expect(failed()).rejects.toThrow(ListenFailure);
     expect([...net.open.keys()]).toEqual([9090]);
   });
 
-  test("one that is no longer planned closes", () => {
+  test("one that is no longer planned closes", async () => {
     const { net, adopt } = createSide();
-    adopt(planned(9090));
-    adopt();
+    await adopt(planned(9090));
+    await adopt();
     expect(net.open.size).toBe(0);
   });
 
-  test("all close at the end", () => {
+  test("all close at the end", async () => {
     const { net, side, adopt } = createSide();
-    adopt(planned(9090), planned(9091, "two", "other"));
+    await adopt(planned(9090), planned(9091, "two", "other"));
     side.close();
     expect([net.open.size, side.urls]).toEqual([0, {}]);
   });
