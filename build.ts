@@ -83,15 +83,16 @@ const generated: readonly (readonly [path: string, make: () => Promise<string> |
 /** Replaces what stands between `<!-- generated: NAME -->` and `<!-- end -->`. */
 async function withTables(path: string): Promise<string> {
   const { policies } = await import("./src/registry.gen.ts");
-  const { inLine } = await import("./src/pipeline.ts");
+  const { usualLine } = await import("./src/plan.ts");
   const { errorTable } = await import("./src/errors.ts");
   const tables: Readonly<Record<string, () => string>> = {
     policies: () =>
       [
         "| policy | stage | what it does | on a fault |",
         "|---|---|---|---|",
-        ...inLine(policies).map(
-          (p) => `| \`${p.name}\` | ${p.stage} | ${p.summary} | ${p.onFault} |`,
+        ...usualLine(policies).map(
+          ({ name, stage, policy }) =>
+            `| \`${name}\` | ${stage} | ${policy.summary} | ${policy.onFault} |`,
         ),
       ].join("\n"),
     errors: () =>

@@ -6,6 +6,7 @@ import { readCredentials } from "./credentials.ts";
 import { enforce } from "./enforcement.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import type { House } from "./host.ts";
+import { maskedWarnings } from "./kit/ip-schema.ts";
 import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
 import { dialects, policies, providers as providerKinds, stores } from "./registry.gen.ts";
@@ -93,6 +94,7 @@ export async function assemble(
     serving,
     listenHost: server.host,
     listenPort: server.port,
+    tls: false,
     providers: providers.map(({ name }) => name),
   };
   const enforcement = await enforce(policies, config, house, facts);
@@ -117,6 +119,7 @@ export async function assemble(
     },
     warnings: [
       ...config.warnings.map((w) => `${w.path}: ${w.message}`),
+      ...maskedWarnings(server.trustedProxies).map((w) => `server.trusted_proxies: ${w}`),
       ...resolved.warnings,
       ...state.plan.warnings,
     ],

@@ -1,10 +1,16 @@
 import type { LoadedConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
-import type { HostFacts, Policy, PolicyHost, SecurityEvent } from "./contract/policy.ts";
+import type {
+  HostFacts,
+  LiveRegistry,
+  Policy,
+  PolicyHost,
+  SecurityEvent,
+} from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
 import { type House, lend } from "./host.ts";
 import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pipeline.ts";
-import { coveredBy, gapsOf, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
+import { coveredBy, gapsOf, type PlannedPolicy, staged, toPlannedPolicy } from "./plan.ts";
 import { type RolloutSettings, rolloutName } from "./settings.ts";
 
 /** What an error that a policy throws may say beside its message. */
@@ -20,12 +26,17 @@ export interface Enforcement {
   readonly ok: true;
   readonly planned: readonly PlannedPolicy[];
   readonly pipelines: Readonly<Record<Surface, Pipeline>>;
+  /** What policies set on every response, by lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
   emit(event: SecurityEvent): void;
   dispose(): void;
 }
 
 /** Longest that an asynchronous gate hook may take, in milliseconds. */
 const hookDeadlineMs = 5000;
+
+/** What runs, to a policy in shadow mode: it may not end anything. */
+const untouchable: LiveRegistry = { size: 0, abort: () => 0 };
 
 /** Builds every policy that the configuration turns on; a failure disposes what was built. */
 export async function enforce(
@@ -41,23 +52,25 @@ export async function enforce(
   const problems: ConfigProblem[] = [];
   let hear: (event: SecurityEvent) => void = () => {};
   const emit = (event: SecurityEvent): void => hear(event);
-  for (const policy of inLine(policies)) {
+  const line = inLine(staged(policies, ({ name }) => config.values.get(name)));
+  for (const { policy, stage } of line) {
     const rollout = config.values.get(rolloutName(policy.name)) as RolloutSettings;
     const wrong = rolloutProblem(policy, rollout);
     if (wrong !== undefined) problems.push(config.problemAt(...wrong));
     let mode: PlannedPolicy["mode"] = rollout.mode;
     if (rollout.mode !== "off" && wrong === undefined) {
-      const host = lend(house, policy.name, facts, emit, rollout.mode);
+      const lent = lend(house, policy.name, facts, emit, rollout.mode);
+      const host = rollout.mode === "shadow" ? { ...lent, live: untouchable } : lent;
       const hooks = await create(policy, config, host, problems);
       if (hooks === undefined) mode = "not configured";
       else {
-        const { name, stage, onFault } = policy;
+        const { name, onFault } = policy;
         active.push({ name, stage, onFault, mode: rollout.mode, hooks });
         covered.set(name, coveredBy(policy));
         if (policy.covers.admin) admin.add(name);
       }
     }
-    planned.push(toPlannedPolicy(policy, mode));
+    planned.push(toPlannedPolicy(policy, stage, mode));
   }
   const log = house.log.child("pipeline");
   const shadow = new Map<string, number>();
@@ -92,7 +105,12 @@ export async function enforce(
     [...surfaces, "other" as const, "admin" as const].map((surface) => [surface, compile(surface)]),
   ) as Record<Surface, Pipeline>;
   hear = (event) => pipelines.other.event(event);
-  return { ok: true, planned, pipelines, emit, dispose };
+  return { ok: true, planned, pipelines, headers: headersOf(active), emit, dispose };
+}
+
+function headersOf(active: readonly ActivePolicy[]): Readonly<Record<string, string>> {
+  const enforced = active.filter(({ mode }) => mode === "enforce");
+  return Object.assign({}, ...enforced.map(({ hooks }) => hooks.headers));
 }
 
 async function create(

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { ClientAddress, FindClient } from "./client-address.ts";
 import type { ErrorCode } from "./contract/errors.ts";
 import type { CalledRoute, Dialect } from "./contract/plugin.ts";
 import type {
@@ -25,6 +26,9 @@ export interface ExchangeRoute {
 /** What the exchange needs of its house. */
 export interface ExchangeHouse {
   readonly live: Live;
+  readonly findClient: FindClient;
+  /** Headers that every response of the house starts with. */
+  readonly headers: Readonly<Record<string, string>>;
   mono(): number;
   /** The exchange has ended and holds its generation no longer. */
   release(): void;
@@ -39,6 +43,7 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   readonly route: ExchangeRoute;
   readonly target: string | undefined;
   principal: Principal | undefined = undefined;
+  trusted = false;
   call: Call | undefined = undefined;
   deadlineMs = Number.POSITIVE_INFINITY;
   deadlineCode: ErrorCode = "upstream_timeout";
@@ -48,7 +53,7 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   interrupt: ((refusal: Refusal) => void) | undefined = undefined;
   readonly #house: ExchangeHouse;
   readonly #transport: Transport;
-  #ip: string | undefined = undefined;
+  #client: ClientAddress | undefined = undefined;
   #query: URLSearchParams | undefined = undefined;
   #attempt: Attempt | undefined = undefined;
   #provider: string | undefined = undefined;
@@ -90,8 +95,26 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   }
 
   get ip(): string {
-    this.#ip ??= canonicalPeer(this.#transport.peer(this.request));
-    return this.#ip;
+    return this.#client?.ip ?? this.#findClient().ip;
+  }
+
+  get peer(): string {
+    return this.#client?.peer ?? this.#findClient().peer;
+  }
+
+  get proxied(): boolean {
+    return this.#client?.proxied ?? this.#findClient().proxied;
+  }
+
+  /** What its response starts with. */
+  get houseHeaders(): Readonly<Record<string, string>> {
+    return this.#house.headers;
+  }
+
+  #findClient(): ClientAddress {
+    const peer = this.#transport.peer(this.request);
+    this.#client = this.#house.findClient(peer, (name) => this.header(name));
+    return this.#client;
   }
 
   header(name: string): string | null {
@@ -226,9 +249,4 @@ function attemptKind(end: ExchangeEnd): AttemptResult["kind"] {
 export function rawQuery(url: string): string {
   const at = url.indexOf("?");
   return at < 0 ? "" : url.slice(at).replace(/#.*$/, "");
-}
-
-/** An IPv4 client of a dual-stack socket arrives as `::ffff:a.b.c.d`. */
-function canonicalPeer(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

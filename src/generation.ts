@@ -1,10 +1,12 @@
 import { type AppParts, createApp, type Fetch } from "./app.ts";
 import { createCatalog } from "./catalog.ts";
+import { createFindClient } from "./client-address.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
 import type { SecurityEvent } from "./contract/policy.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { House } from "./host.ts";
+import { createIpSet } from "./kit/ip-set.ts";
 import type { Plan } from "./plan.ts";
 import type { ActiveProvider } from "./providers.ts";
 import { createRouter } from "./router.ts";
@@ -15,6 +17,8 @@ import type { LoggingSettings, ServerSettings } from "./settings.ts";
 export interface Generation {
   readonly number: number;
   readonly fetch: Fetch;
+  /** What every response carries, the bare 500 included. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly server: ServerSettings;
   readonly logging: LoggingSettings;
   readonly authDir: string;
@@ -44,7 +48,9 @@ export interface GenerationParts
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
-  const { pipelines, emit } = enforcement;
+  const { pipelines, headers, emit } = enforcement;
+  const proxies = createIpSet(server.trustedProxies.map(({ range }) => range));
+  const findClient = createFindClient(proxies, server.forwardedHeader);
   const log = house.log.child("proxy");
   let running = 0;
   let retired = false;
@@ -61,7 +67,7 @@ export function createGeneration(parts: GenerationParts): Generation {
     pipelines,
     catalog: createCatalog(providers, house.clock, log),
     router: createRouter(providers),
-    house: { live: house.live, mono: house.clock.mono, release },
+    house: { live: house.live, mono: house.clock.mono, release, findClient, headers },
     limits: {
       bodyBytes: server.bodyBytes,
       bodyBytesInFlight: server.bodyBytesInFlight,
@@ -72,7 +78,7 @@ export function createGeneration(parts: GenerationParts): Generation {
     openStream: parts.openStream,
     concurrentRequests: server.concurrentRequests,
     log,
-    health: (path) => health(house, path),
+    health: (path) => health(house, headers, path),
     enter() {
       running += 1;
       return !house.draining;
@@ -81,7 +87,8 @@ export function createGeneration(parts: GenerationParts): Generation {
   generations += 1;
   const { logging, authDir, plan, warnings, problemAt } = parts;
   return {
-    ...{ number: generations, fetch, server, logging, authDir, plan, warnings, emit, problemAt },
+    ...{ number: generations, fetch, headers, server, logging, authDir, plan, warnings, emit },
+    problemAt,
     retire() {
       if (retired) return;
       retired = true;
@@ -94,7 +101,7 @@ export function createGeneration(parts: GenerationParts): Generation {
 }
 
 /** `/readyz` is 503 only while draining; a refused reload shows in its body. */
-function health(house: House, path: string): Response {
+function health(house: House, headers: Readonly<Record<string, string>>, path: string): Response {
   const ready = path !== "/readyz" || !house.draining;
   const body = {
     status: ready ? "ok" : "draining",
@@ -102,6 +109,6 @@ function health(house: House, path: string): Response {
   };
   return Response.json(body, {
     status: ready ? 200 : 503,
-    headers: { "cache-control": "no-store" },
+    headers: { ...headers, "cache-control": "no-store" },
   });
 }

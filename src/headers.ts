@@ -1,5 +1,4 @@
-import type { Exchange } from "./contract/policy.ts";
-import { rawQuery } from "./exchange.ts";
+import { type RunningExchange, rawQuery } from "./exchange.ts";
 
 /**
  * Never sent upstream: hop-by-hop fields (RFC 9110, 7.6.1), what we set ourselves, the client's
@@ -96,12 +95,16 @@ function isPassed(name: string): boolean {
 /** Longest wait that is passed on, in seconds: a client must not be put to sleep for a year. */
 const longestRetryAfter = 86_400;
 
-/** Starts the response headers of an exchange from its provider's. */
+/** Starts the response headers of an exchange from the house's and its provider's. */
 export function toClientHeaders(
-  x: Exchange,
+  x: Pick<RunningExchange, "id" | "houseHeaders">,
   upstream: Headers | undefined,
 ): Record<string, string> {
-  const out: Record<string, string> = { "cache-control": "no-store", "x-request-id": x.id };
+  const out: Record<string, string> = {
+    ...x.houseHeaders,
+    "cache-control": "no-store",
+    "x-request-id": x.id,
+  };
   if (upstream === undefined) return out;
   upstream.forEach((value, name) => {
     if (isPassed(name)) out[name] = value;

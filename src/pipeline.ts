@@ -35,8 +35,8 @@ export interface PipelineDeps {
   onShadow?(policy: string, hook: string, code: string): void;
 }
 
-/** An exchange whose principal the pipeline may write. */
-export type MutableExchange = Exchange & { principal: Principal | undefined };
+/** An exchange that the pipeline may write into. */
+export type MutableExchange = Exchange & { principal: Principal | undefined; trusted: boolean };
 
 export type { MaybePromise };
 
@@ -232,14 +232,15 @@ function edit<A>(
   deps: PipelineDeps,
 ): boolean {
   if (typeof change !== "object" || change === null) return false;
-  const { principal, headers } = change;
-  if (principal !== undefined && !(gate.hook === "request" && gate.policy.stage === "identity")) {
-    return false;
-  }
+  const { principal, trusted, headers } = change;
+  const inRequest = gate.hook === "request" ? gate.policy.stage : undefined;
+  if (principal !== undefined && inRequest !== "identity") return false;
+  if (trusted !== undefined && inRequest !== "edge") return false;
   if (headers !== undefined && gate.hook !== "response") return false;
   if (headers !== undefined && !Object.entries(headers).every(isHeader)) return false;
   if (shadowed(gate, "edit", deps)) return true;
   if (principal !== undefined) x.principal = principal;
+  if (trusted === true) x.trusted = true;
   if (headers !== undefined) {
     const target = (argument as MutableHead).headers;
     for (const name in headers) {

@@ -1,6 +1,14 @@
 // Written by build.ts from the folders policies/ and plugins/: don't edit.
 import { policy as policyAuth } from "../policies/auth.ts";
+import { policy as policyForwardingWatch } from "../policies/forwarding-watch.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
+import { policy as policyIpAllowlist } from "../policies/ip-allowlist.ts";
+import { policy as policyIpDenylist } from "../policies/ip-denylist/index.ts";
+import { policy as policyMaintenance } from "../policies/maintenance/index.ts";
+import { policy as policyRateLimitClient } from "../policies/rate-limit-client.ts";
+import { policy as policyRateLimitServer } from "../policies/rate-limit-server.ts";
+import { policy as policyRequestLimits } from "../policies/request-limits.ts";
+import { policy as policySecurityHeaders } from "../policies/security-headers.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
 import { provider as providerClaude } from "../plugins/providers/claude.ts";
@@ -15,7 +23,15 @@ import type { StoreKind } from "./contract/store.ts";
 
 export const policies: readonly Policy[] = [
   policyAuth,
+  policyForwardingWatch,
   policyHostGuard,
+  policyIpAllowlist,
+  policyIpDenylist,
+  policyMaintenance,
+  policyRateLimitClient,
+  policyRateLimitServer,
+  policyRequestLimits,
+  policySecurityHeaders,
 ] as unknown as readonly Policy[];
 
 export const dialects: readonly Dialect[] = [

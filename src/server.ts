@@ -144,7 +144,10 @@ export class Server {
       host: server.host,
       port: server.port,
       handle: (request, transport) => this.#handle(request, transport),
-      onError: (error) => this.#parts.house.log.error("request escaped", { error }),
+      onError: (error) => {
+        this.#parts.house.log.error("request escaped", { error });
+        return this.#current.headers;
+      },
     });
   }
 

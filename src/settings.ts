@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Claimant } from "./config/claims.ts";
+import { ipRange } from "./kit/ip-schema.ts";
 import { bytes, doc, duration, port, secret } from "./kit/schema.ts";
 
 const text = v.pipe(v.string(), v.nonEmpty());
@@ -15,6 +16,27 @@ const server = v.strictObject({
     "127.0.0.1",
   ),
   port: v.optional(v.pipe(port(), doc("Port to listen on.")), 8317),
+  trustedProxies: v.optional(
+    v.pipe(
+      v.array(
+        v.pipe(
+          ipRange(),
+          v.check(({ range }) => range.prefix > 0, "would let anybody make up an address"),
+        ),
+      ),
+      doc("Proxies in front of this one, whose forwarding header is believed.", {
+        example: ["10.0.0.0/8"],
+      }),
+    ),
+    [],
+  ),
+  forwardedHeader: v.optional(
+    v.pipe(
+      v.picklist(["x-forwarded-for", "forwarded"]),
+      doc("The one header in which they tell the client's address."),
+    ),
+    "x-forwarded-for",
+  ),
   drainTimeout: v.optional(
     v.pipe(duration(), doc("How long running requests may finish after SIGTERM.")),
     "25s",
@@ -45,6 +67,8 @@ export const serverClaims = {
   keys: {
     host: "server.host",
     port: "server.port",
+    trustedProxies: "server.trusted_proxies",
+    forwardedHeader: "server.forwarded_header",
     drainTimeout: "server.drain_timeout",
     concurrentRequests: "server.limits.concurrent_requests",
     bodyBytes: "server.limits.body_bytes",

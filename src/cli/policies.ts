@@ -1,8 +1,7 @@
 import { assemble } from "../assembly.ts";
 import { surfaces } from "../contract/types.ts";
 import { silentLogger } from "../log.ts";
-import { inLine } from "../pipeline.ts";
-import type { PlannedPolicy } from "../plan.ts";
+import { type PlannedPolicy, usualLine } from "../plan.ts";
 import { policies } from "../registry.gen.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
@@ -10,7 +9,7 @@ import { configSource, createHouse, refuseConfig } from "./house.ts";
 
 /** `policies list`: what there is, and which keys each claims. */
 export function list({ io }: CommandContext): number {
-  const known = inLine(policies).map(({ name, stage, summary, config }) => ({
+  const known = usualLine(policies).map(({ name, stage, policy: { summary, config } }) => ({
     name,
     stage,
     summary,

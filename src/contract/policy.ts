@@ -22,7 +22,8 @@ export interface Policy<S extends GenericSchema = GenericSchema> {
   readonly name: string;
   /** One sentence for the plan and the README. */
   readonly summary: string;
-  readonly stage: Stage;
+  /** Its place in line; ties by name. */
+  readonly stage: Stage | ((config: InferOutput<S>) => Stage);
   /** What a throw, a deadline or a non-verdict does: 503, or go on (only without a gate hook). */
   readonly onFault: "closed" | "open";
   readonly covers: Coverage;
@@ -97,6 +98,8 @@ export interface Deny {
 export interface Edit {
   /** Only from stage `identity`, in `request`. */
   readonly principal?: Principal;
+  /** Only from stage `edge`, in `request`: the address is on a trust list. */
+  readonly trusted?: true;
   /** Only from `response`: value to set, or null to remove. */
   readonly headers?: Readonly<Record<string, string | null>>;
 }
@@ -118,6 +121,12 @@ export interface Exchange {
   readonly path: string;
   /** The true client address, canonical. */
   readonly ip: string;
+  /** The other end of the socket, canonical. */
+  readonly peer: string;
+  /** The peer is one of `server.trusted_proxies`: only then is what it forwards believed. */
+  readonly proxied: boolean;
+  /** The address is on a trust list: limits by address let it pass, and nothing else does. */
+  readonly trusted: boolean;
   /** Monotonic milliseconds. */
   readonly startedAtMs: number;
   readonly principal: Principal | undefined;
@@ -219,6 +228,8 @@ export interface HostFacts {
   /** Host the main listener is bound to. */
   readonly listenHost: string;
   readonly listenPort: number;
+  /** Whether the main listener speaks TLS. */
+  readonly tls: boolean;
   /** False in `check` and `policies plan`: create nothing on disk. */
   readonly serving: boolean;
 }

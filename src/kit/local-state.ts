@@ -10,7 +10,7 @@ export const stateLimits = {
   quotas: 100_000,
   holds: 100_000,
   rows: 100_000,
-  values: 100_000,
+  values: 1_000_000,
 } as const;
 
 /** A row of counters, by name. */

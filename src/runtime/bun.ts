@@ -25,8 +25,7 @@ function listen(options: ListenOptions): Listener {
     development: false,
     fetch: (request) => options.handle(request, transport),
     error(error) {
-      options.onError(error);
-      return new Response(null, { status: 500 });
+      return new Response(null, { status: 500, headers: { ...options.onError(error) } });
     },
   });
   const transport: Transport = {

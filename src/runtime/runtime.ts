@@ -35,8 +35,8 @@ export interface ListenOptions {
   /** 0: any free port. */
   readonly port: number;
   handle(request: Request, transport: Transport): Response | Promise<Response>;
-  /** What escaped `handle`; the client gets a bare 500. */
-  onError(error: unknown): void;
+  /** What escaped `handle`; the client gets a bare 500 with the headers that it returns. */
+  onError(error: unknown): Readonly<Record<string, string>>;
 }
 
 export interface Listener {

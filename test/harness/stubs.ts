@@ -1,9 +1,11 @@
 import { store as memory } from "../../plugins/stores/memory.ts";
+import { createFindClient, type FindClient } from "../../src/client-address.ts";
 import type { Dialect, Problem, Provider, StreamReader } from "../../src/contract/plugin.ts";
 import type { Hooks, Policy, PolicyHost, SecurityEvent } from "../../src/contract/policy.ts";
 import type { OpenStore } from "../../src/contract/store.ts";
 import type { Clock, Logger, Surface, Usage } from "../../src/contract/types.ts";
 import { RunningExchange } from "../../src/exchange.ts";
+import { createIpSet } from "../../src/kit/ip-set.ts";
 import { Secret } from "../../src/kit/secret.ts";
 import { Live } from "../../src/live.ts";
 import { type ActivePolicy, compilePipeline, type PipelineDeps } from "../../src/pipeline.ts";
@@ -97,6 +99,8 @@ export interface ExchangeOptions {
   readonly signal?: AbortSignal;
   readonly policies?: readonly ActivePolicy[];
   readonly deps?: Partial<PipelineDeps>;
+  readonly findClient?: FindClient;
+  readonly houseHeaders?: Readonly<Record<string, string>>;
 }
 
 /** A real exchange over a made-up request. */
@@ -123,6 +127,8 @@ export function startExchange(house: StubHouse, options: ExchangeOptions = {}): 
       live: house.live,
       mono: house.clock.mono,
       release: () => void house.released.push(1),
+      findClient: options.findClient ?? createFindClient(createIpSet([]), "x-forwarded-for"),
+      headers: options.houseHeaders ?? {},
     },
     {
       peer: () => options.peer ?? "203.0.113.9",
@@ -238,6 +244,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       authDir: "/nonexistent",
       listenHost: "127.0.0.1",
       listenPort: 8317,
+      tls: false,
       providers: ["a", "b", "one", "two"],
       serving: false,
       ...facts,
