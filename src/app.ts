@@ -205,7 +205,7 @@ function nearestDialect(dialects: readonly Dialect[], request: Request, path: st
 async function listModels(x: RunningExchange, parts: AppParts): Promise<Response> {
   const refused = await x.route.pipeline.request(x);
   if (refused !== undefined) return refuse(x, refused);
-  const models = await parts.catalog.list(x.dialect);
+  const models = await parts.catalog.list(x.dialect, (model) => x.route.pipeline.lists(x, model));
   const { dialect } = x.route;
   if (x.target === undefined) return answer(x, dialect.listModels(models));
   const model = models.find(({ id }) => id === x.target);

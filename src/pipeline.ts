@@ -7,6 +7,7 @@ import type {
   Edit,
   Exchange,
   Hooks,
+  ListedModel,
   Outcome,
   Principal,
   ResponseHead,
@@ -51,6 +52,10 @@ export interface Pipeline {
   call(x: MutableExchange, call: Call): MaybePromise<Refusal | undefined>;
   attempt(x: MutableExchange, attempt: Attempt): MaybePromise<Refusal | "skip" | undefined>;
   attemptEnd(x: Exchange, attempt: Attempt, result: AttemptResult): void;
+  /** Tells the policies with a say in attempts that this one was refused. */
+  withdraw(x: Exchange, attempt: Attempt): void;
+  /** Whether every policy lets a model be listed. */
+  lists(x: Exchange, model: ListedModel): boolean;
   /** Edits `head.headers`; a refusal stands for the whole response. */
   response(x: MutableExchange, head: MutableHead): MaybePromise<Refusal | undefined>;
   finish(x: Exchange, outcome: Outcome): void;
@@ -75,8 +80,14 @@ export function compilePipeline(active: readonly ActivePolicy[], deps: PipelineD
   const attempt = gates<Attempt>(line, "attempt");
   const response = gates<MutableHead>(back, "response");
   const attemptEnd = tellers(back, "attemptEnd", deps);
+  const withdrawn = tellers(
+    back.filter(({ hooks }) => hooks.attempt !== undefined),
+    "attemptEnd",
+    deps,
+  );
   const finish = tellers(back, "finish", deps);
   const event = tellers(line, "event", deps);
+  const listers = line.filter(({ hooks, mode }) => hooks.lists !== undefined && mode !== "shadow");
   return {
     request: (x) => walk(request, 0, x, undefined, deps) as MaybePromise<Refusal | undefined>,
     call: (x, facts) => walk(call, 0, x, facts, deps) as MaybePromise<Refusal | undefined>,
@@ -85,6 +96,10 @@ export function compilePipeline(active: readonly ActivePolicy[], deps: PipelineD
     attemptEnd(x, a, result) {
       for (const tell of attemptEnd) tell(x, a, result);
     },
+    withdraw(x, a) {
+      for (const tell of withdrawn) tell(x, a, unsent);
+    },
+    lists: (x, model) => listers.every((policy) => isListed(policy, x, model, deps)),
     finish(x, outcome) {
       for (const tell of finish) tell(x, outcome, undefined);
     },
@@ -93,6 +108,8 @@ export function compilePipeline(active: readonly ActivePolicy[], deps: PipelineD
     },
   };
 }
+
+const unsent: AttemptResult = { kind: "unsent", status: 0, usage: undefined, bytes: 0 };
 
 type GateHook = "request" | "call" | "attempt" | "response";
 type AnyVerdict = Verdict | AttemptVerdict;
@@ -281,6 +298,21 @@ function fault<A>(gate: Gate<A>, error: unknown, deps: PipelineDeps): Refusal | 
     return undefined;
   }
   return onFault === "open" ? undefined : { code: "policy_fault", policy: name };
+}
+
+/** What a broken policy would have hidden is not known. */
+function isListed(
+  { name, hooks }: ActivePolicy,
+  x: Exchange,
+  model: ListedModel,
+  deps: PipelineDeps,
+): boolean {
+  try {
+    return hooks.lists?.(x, model) === true;
+  } catch (error) {
+    deps.log.error("policy failed", { policy: name, hook: "lists", error });
+    return false;
+  }
 }
 
 type Teller = (a: unknown, b: unknown, c: unknown) => void;

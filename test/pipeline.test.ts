@@ -1,12 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type {
-  Attempt,
-  AttemptResult,
-  Call,
-  Hooks,
-  Outcome,
-  Stage,
-} from "../src/contract/policy.ts";
+import type { Attempt, AttemptResult, Hooks, Outcome, Stage } from "../src/contract/policy.ts";
 import { stages } from "../src/contract/policy.ts";
 import {
   type ActivePolicy,
@@ -16,9 +9,15 @@ import {
   type Pipeline,
   type PipelineDeps,
 } from "../src/pipeline.ts";
-import { activePolicy, createLogLines, createStubHouse, startExchange } from "./harness/stubs.ts";
+import {
+  activePolicy,
+  callOf,
+  createLogLines,
+  createStubHouse,
+  startExchange,
+} from "./harness/stubs.ts";
 
-const call: Call = { model: "m", stream: false, maxTokens: undefined, bodyBytes: 2 };
+const call = callOf();
 const attempt: Attempt = { index: 0, provider: "p", credentialId: "c", model: "m" };
 const result: AttemptResult = { kind: "ok", status: 200, usage: undefined, bytes: 0 };
 const outcome = { kind: "success", status: 200, bytes: 0, durationMs: 0 } as Outcome;

@@ -1,5 +1,5 @@
 import type { ErrorCode } from "./errors.ts";
-import type { Call } from "./policy.ts";
+import type { CallFacts } from "./policy.ts";
 import type { Surface, Usage } from "./types.ts";
 
 /** A route that clients of a dialect call. */
@@ -26,7 +26,11 @@ export interface Dialect {
    * @param route the route it came by
    * @returns the call, or a sentence that says what is wrong and how to mend it
    */
-  readCall(fact: (key: string) => FactValue, bodyBytes: number, route: CalledRoute): Call | string;
+  readCall(
+    fact: (key: string) => FactValue,
+    bodyBytes: number,
+    route: CalledRoute,
+  ): CallFacts | string;
   /**
    * The body with another model's name in all the places that hold one; absent: only the value of
    * the top-level `model` does.

@@ -64,8 +64,7 @@ export function estimateInput(body: Uint8Array): number {
   const textBytes = body.length - attachmentBytes;
   const foreignBytes = sampled === 0 ? 0 : Math.round((textBytes * foreign) / sampled);
   const { bytesPerToken, bytesPerTokenBeyondAscii } = tokenFigures;
-  const text =
-    (textBytes - foreignBytes) / bytesPerToken + foreignBytes / bytesPerTokenBeyondAscii;
+  const text = (textBytes - foreignBytes) / bytesPerToken + foreignBytes / bytesPerTokenBeyondAscii;
   return attachments + Math.ceil(text);
 }
 
