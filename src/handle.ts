@@ -74,8 +74,7 @@ async function tryCandidates(
     const gate = x.route.pipeline.attempt(x, attempt);
     const verdict = gate instanceof Promise ? await gate : gate;
     if (verdict !== undefined) {
-      x.route.pipeline.withdraw(x, attempt);
-      if (verdict === "skip") continue;
+      x.route.pipeline.withdraw(x, attempt, verdict);
       if (!verdict.tryNext) return refuse(x, verdict);
       skipped = earlier(skipped, verdict);
       continue;

@@ -185,7 +185,9 @@ describe("verdicts", () => {
           gate(hook, () => "skip"),
         ),
       ]);
-      const expected = hook === "attempt" ? "skip" : { code: "policy_fault", policy: "one" };
+      const skipped = { code: "all_skipped" as const, policy: "one", tryNext: true };
+      const expected =
+        hook === "attempt" ? skipped : { code: "policy_fault" as const, policy: "one" };
       expect(await walk(pipeline, hook)).toEqual(expected as never);
     }
   });

@@ -63,8 +63,8 @@ export interface Hooks {
   /** Once per upstream attempt. */
   attempt?(x: Exchange, attempt: Attempt): AttemptVerdict | Promise<AttemptVerdict>;
   /**
-   * Exactly once for each attempt that began. A policy with a hook `attempt` is also told, by
-   * `unsent`, of attempts that any policy refused: what it holds for one it lets go.
+   * Exactly once for each attempt that began, or that the policy's own `attempt` let pass: with
+   * `unsent` where a later policy in line refused it.
    */
   attemptEnd?(x: Exchange, attempt: Attempt, result: AttemptResult): void;
   /** Whether a model is listed for whoever asks; a throw hides it. */
