@@ -1,4 +1,5 @@
 import { Database } from "bun:sqlite";
+import type { Database as EmbeddedDatabase } from "../contract/store.ts";
 import type {
   ByteSource,
   Listener,
@@ -91,6 +92,24 @@ function cutError(): Error {
   return error;
 }
 
+/** Bun keeps a closed file, and its lock, for as long as statements on it are alive. */
+function openDatabase(path: string): EmbeddedDatabase {
+  const db = new Database(path, { readwrite: true });
+  const statements: { finalize(): void }[] = [];
+  return {
+    exec: (sql) => void db.run(sql),
+    prepare(sql) {
+      const statement = db.prepare(sql);
+      statements.push(statement);
+      return statement;
+    },
+    close() {
+      for (const statement of statements.splice(0)) statement.finalize();
+      db.close();
+    },
+  };
+}
+
 export const bunRuntime: Runtime = {
   name: "bun",
   version: Bun.version,
@@ -98,5 +117,5 @@ export const bunRuntime: Runtime = {
   listen,
   openPool,
   openStream,
-  openDatabase: (path) => new Database(path, { readwrite: true }),
+  openDatabase,
 };
