@@ -9,6 +9,7 @@ import {
 import { type ParsedCall, parseCall, withModel } from "./call.ts";
 import type { Attempt } from "./contract/policy.ts";
 import type { Logger } from "./contract/types.ts";
+import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import type { FactKeys } from "./kit/json-facts.ts";
 import type { MaybePromise } from "./pipeline.ts";
@@ -75,20 +76,19 @@ async function tryCandidates(
   parsed: ParsedCall,
   candidates: readonly Candidate[],
 ): Promise<Response> {
-  let last: Failed = () => refuse(x, { code: "all_skipped" });
-  let asked = false;
+  let last: Failed | undefined;
+  let skipped: Refusal | undefined;
   for (let index = 0; index < candidates.length; index++) {
     const candidate = candidates[index] as Candidate;
     const attempt = toAttempt(index, candidate);
     const gate = x.route.pipeline.attempt(x, attempt);
     const verdict = gate instanceof Promise ? await gate : gate;
-    if (verdict === "skip") continue;
-    if (verdict?.tryNext) {
-      if (!asked) last = () => refuse(x, verdict);
+    if (verdict !== undefined) {
+      x.route.pipeline.withdraw(x, attempt, verdict);
+      if (!verdict.tryNext) return refuse(x, verdict);
+      skipped = earlier(skipped, verdict);
       continue;
     }
-    if (verdict !== undefined) return refuse(x, verdict);
-    asked = true;
     x.beginAttempt(attempt);
     const { provider, credential, model } = candidate;
     const body = withModel(parsed, model);
@@ -103,7 +103,15 @@ async function tryCandidates(
     last = outcome;
     if (x.stopped !== undefined) break;
   }
-  return last();
+  return last === undefined ? refuse(x, skipped ?? { code: "all_skipped" }) : last();
+}
+
+/** Of two candidates that are refused, the one that would be admitted first. */
+function earlier(known: Refusal | undefined, next: Refusal): Refusal {
+  if (known === undefined) return next;
+  const never = Number.POSITIVE_INFINITY;
+  const isEarlier = (next.retryAfterSeconds ?? never) < (known.retryAfterSeconds ?? never);
+  return isEarlier ? next : known;
 }
 
 /** Tells the client of an attempt that failed, if no other one succeeds. */

@@ -6,13 +6,17 @@ import { policy as policyForwardingWatch } from "../policies/forwarding-watch.ts
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
 import { policy as policyIpAllowlist } from "../policies/ip-allowlist.ts";
 import { policy as policyIpDenylist } from "../policies/ip-denylist/index.ts";
+import { policy as policyKeyLimits } from "../policies/key-limits/index.ts";
 import { policy as policyMaintenance } from "../policies/maintenance/index.ts";
 import { policy as policyManagementAuth } from "../policies/management-auth.ts";
 import { policy as policyMetrics } from "../policies/metrics/index.ts";
+import { policy as policyProviderRateLimit } from "../policies/provider-rate-limit.ts";
+import { policy as policyQuota } from "../policies/quota.ts";
 import { policy as policyRateLimitClient } from "../policies/rate-limit-client.ts";
 import { policy as policyRateLimitServer } from "../policies/rate-limit-server.ts";
 import { policy as policyRequestLimits } from "../policies/request-limits.ts";
 import { policy as policySecurityHeaders } from "../policies/security-headers.ts";
+import { policy as policyUsage } from "../policies/usage/index.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectGemini } from "../plugins/dialects/gemini/index.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
@@ -36,13 +40,17 @@ export const policies: readonly Policy[] = [
   policyHostGuard,
   policyIpAllowlist,
   policyIpDenylist,
+  policyKeyLimits,
   policyMaintenance,
   policyManagementAuth,
   policyMetrics,
+  policyProviderRateLimit,
+  policyQuota,
   policyRateLimitClient,
   policyRateLimitServer,
   policyRequestLimits,
   policySecurityHeaders,
+  policyUsage,
 ] as unknown as readonly Policy[];
 
 export const dialects: readonly Dialect[] = [

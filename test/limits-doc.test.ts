@@ -20,7 +20,9 @@ function documented(): Map<string, string> {
 test("docs/limits.md has every key below server.limits, with its default", () => {
   const schema = JSON.parse(read("config.schema.json")) as Schema;
   const limits = schema.properties?.server?.properties?.limits?.properties ?? {};
-  const actual = new Map(Object.entries(limits).map(([key, value]) => [key, `${value.default}`]));
+  const actual = new Map(
+    Object.entries(limits).map(([key, value]) => [key, `${value.default ?? "unset"}`]),
+  );
   expect(actual.size).toBeGreaterThan(5);
   expect(documented()).toEqual(actual);
 });

@@ -1,12 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type {
-  Attempt,
-  AttemptResult,
-  Call,
-  Hooks,
-  Outcome,
-  Stage,
-} from "../src/contract/policy.ts";
+import type { Attempt, AttemptResult, Hooks, Outcome, Stage } from "../src/contract/policy.ts";
 import { stages } from "../src/contract/policy.ts";
 import {
   type ActivePolicy,
@@ -16,9 +9,15 @@ import {
   type Pipeline,
   type PipelineDeps,
 } from "../src/pipeline.ts";
-import { activePolicy, createLogLines, createStubHouse, startExchange } from "./harness/stubs.ts";
+import {
+  activePolicy,
+  callOf,
+  createLogLines,
+  createStubHouse,
+  startExchange,
+} from "./harness/stubs.ts";
 
-const call: Call = { model: "m", stream: false, maxTokens: undefined, bodyBytes: 2 };
+const call = callOf();
 const attempt: Attempt = { index: 0, provider: "p", credentialId: "c", model: "m" };
 const result: AttemptResult = {
   kind: "ok",
@@ -192,7 +191,9 @@ describe("verdicts", () => {
           gate(hook, () => "skip"),
         ),
       ]);
-      const expected = hook === "attempt" ? "skip" : { code: "policy_fault", policy: "one" };
+      const skipped = { code: "all_skipped" as const, policy: "one", tryNext: true };
+      const expected =
+        hook === "attempt" ? skipped : { code: "policy_fault" as const, policy: "one" };
       expect(await walk(pipeline, hook)).toEqual(expected as never);
     }
   });

@@ -1,5 +1,5 @@
 import type { ErrorCode } from "./errors.ts";
-import type { Call } from "./policy.ts";
+import type { CallFacts } from "./policy.ts";
 import type { Surface, Usage } from "./types.ts";
 
 /** A route that clients of a dialect call. */
@@ -34,7 +34,7 @@ export interface Dialect {
     bodyBytes: number,
     route: CalledRoute,
     raw: (key: string) => Uint8Array | undefined,
-  ): Call | string;
+  ): CallFacts | string;
   /**
    * The body with another model's name in all the places that hold one; absent: only the value of
    * the top-level `model` does.

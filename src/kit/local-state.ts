@@ -14,7 +14,7 @@ export const stateLimits = {
 } as const;
 
 /** A row of counters, by name. */
-export type CountRow = Readonly<Record<string, number>>;
+export type CountRow = Record<string, number>;
 
 /** What has changed since a journal looked last. */
 export interface Changes {
@@ -116,15 +116,15 @@ export class LocalState {
     return { spent, held, endMs };
   }
 
-  add(key: string, amounts: CountRow, expiresAtMs?: number): void {
+  add(key: string, amounts: Readonly<CountRow>, expiresAtMs?: number): void {
     checkKey(key);
-    const sum: Record<string, number> = { ...this.rows.get(key) };
-    for (const name in amounts) sum[name] = (sum[name] ?? 0) + (amounts[name] as number);
-    this.rows.put(key, sum, expiresAtMs);
+    const row = this.rows.get(key) ?? {};
+    for (const name in amounts) row[name] = (row[name] ?? 0) + (amounts[name] as number);
+    this.rows.put(key, row, expiresAtMs);
   }
 
   read(prefix: string): { key: string; counts: CountRow }[] {
-    return this.rows.under(prefix).map(({ key, content }) => ({ key, counts: content }));
+    return this.rows.under(prefix).map(({ key, content }) => ({ key, counts: { ...content } }));
   }
 
   put(key: string, value: string, expiresAtMs?: number): void {

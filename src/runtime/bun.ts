@@ -1,4 +1,4 @@
-import type { Database } from "../contract/store.ts";
+import type { Database as EmbeddedDatabase } from "../contract/store.ts";
 import type {
   ByteSource,
   Listener,
@@ -137,12 +137,26 @@ function cutError(): Error {
   return error;
 }
 
-/** Looked up when it is wanted: an import would stand in the bundle that Node loads, too. */
-function openDatabase(path: string): Database {
-  const { Database: Sqlite } = process.getBuiltinModule(
-    "bun:sqlite",
-  ) as typeof import("bun:sqlite");
-  return new Sqlite(path, { readwrite: true });
+/**
+ * Looked up when it is wanted: an import would stand in the bundle that Node loads, too. Bun keeps
+ * a closed file, and its lock, for as long as statements on it are alive.
+ */
+function openDatabase(path: string): EmbeddedDatabase {
+  const { Database } = process.getBuiltinModule("bun:sqlite") as typeof import("bun:sqlite");
+  const db = new Database(path, { readwrite: true });
+  const statements: { finalize(): void }[] = [];
+  return {
+    exec: (sql) => void db.run(sql),
+    prepare(sql) {
+      const statement = db.prepare(sql);
+      statements.push(statement);
+      return statement;
+    },
+    close() {
+      for (const statement of statements.splice(0)) statement.finalize();
+      db.close();
+    },
+  };
 }
 
 export const bunRuntime: Runtime = {

@@ -1,7 +1,15 @@
 import { store as memory } from "../../plugins/stores/memory.ts";
 import { createFindClient, type FindClient } from "../../src/client-address.ts";
 import type { Dialect, Problem, Provider, StreamReader } from "../../src/contract/plugin.ts";
-import type { Gauge, Hooks, Policy, PolicyHost, SecurityEvent } from "../../src/contract/policy.ts";
+import type {
+  Call,
+  CallFacts,
+  Gauge,
+  Hooks,
+  Policy,
+  PolicyHost,
+  SecurityEvent,
+} from "../../src/contract/policy.ts";
 import type { OpenStore } from "../../src/contract/store.ts";
 import type { Clock, Logger, Surface, Usage } from "../../src/contract/types.ts";
 import { RunningExchange } from "../../src/exchange.ts";
@@ -207,6 +215,12 @@ export function openStream(source: ByteSource): ReadableStream<Uint8Array> {
     },
     cancel: () => source.gone(),
   });
+}
+
+/** What a body says, of a call whose input is estimated at so many tokens. */
+export function callOf(facts: Partial<CallFacts> = {}, inputTokens = 10): Call {
+  const usual = { model: "m", stream: false, maxTokens: undefined, bodyBytes: 2 };
+  return { ...usual, ...facts, inputTokens: () => inputTokens };
 }
 
 /** A store in memory. */

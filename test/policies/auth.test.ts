@@ -6,7 +6,13 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { policy } from "../../policies/auth.ts";
 import type { Hooks, Policy, Principal } from "../../src/contract/policy.ts";
-import { createStubHost, createStubHouse, type StubHost, startExchange } from "../harness/stubs.ts";
+import {
+  callOf,
+  createStubHost,
+  createStubHouse,
+  type StubHost,
+  startExchange,
+} from "../harness/stubs.ts";
 
 const key = "k-7Qm2vXz9Kd4Lw8Rb1Tn6";
 const other = "k-Yc3Hs5Jf0GpZq8Wd2Xe7";
@@ -200,8 +206,7 @@ describe("limits of a key", () => {
     const x = exchangeOf({ headers: { "x-api-key": key } });
     const verdict = hooks.request?.(x) as { edit: { principal: Principal } };
     x.principal = verdict.edit.principal;
-    const call = { model, stream: false, maxTokens: undefined, bodyBytes: 1 };
-    const said = hooks.call?.(x, call) as "pass" | { deny: string };
+    const said = hooks.call?.(x, callOf({ model })) as "pass" | { deny: string };
     expect(said === "pass" ? "pass" : said.deny).toBe(ok ? "pass" : "not_allowed");
   });
 
