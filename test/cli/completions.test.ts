@@ -22,7 +22,7 @@ function has(shell: string): boolean {
   return spawnSync(shell, ["--version"]).status === 0;
 }
 
-const top = "serve check healthcheck version keys policies completions help".split(" ");
+const top = "serve check healthcheck version keys policies audit completions help".split(" ");
 const globals = ["--config", "--json", "--help"];
 
 /** A command line whose last word is being typed, and what may stand there. */
@@ -51,6 +51,11 @@ const cases: readonly (readonly [words: readonly string[], expected: readonly st
   [["--config", "other.yaml", "keys", ""], ["new"]],
   [["serve", "--config", "ot"], ["other.yaml"]],
   [["serve", "--host", ""], []],
+  [["audit", ""], ["verify"]],
+  [["audit", "verify", "my"], ["my config.yaml"]],
+  [["audit", "verify", "other.yaml", "my"], ["my config.yaml"]],
+  [["audit", "verify", "--k"], ["--key"]],
+  [["audit", "verify", "--key", "ot"], ["other.yaml"]],
   [["bogus", ""], []],
 ];
 
