@@ -124,6 +124,19 @@ describe("order", () => {
     expect(seen).toEqual({ finish: upward, attemptEnd: upward, event: downward });
   });
 
+  test("an event is told to those that hear its type", () => {
+    const seen: string[] = [];
+    const event = (name: string) => () => void seen.push(name);
+    const { pipeline } = compile([
+      activePolicy("all", { event: event("all") }),
+      activePolicy("some", { event: event("some"), hears: ["config_change"] }),
+      activePolicy("none", { event: event("none"), hears: [] }),
+    ]);
+    pipeline.event({ type: "config_change", result: "applied" });
+    pipeline.event({ type: "auth_failure", result: "invalid_token" });
+    expect(seen).toEqual(["all", "some", "all"]);
+  });
+
   test("a hook keeps its `this`", async () => {
     class Counter implements Hooks {
       count = 0;

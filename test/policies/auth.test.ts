@@ -261,12 +261,34 @@ describe("failures", () => {
     answer(hooks, { headers: { "x-api-key": "wrong-key-canary" }, ip: "192.0.2.1" });
     answer(hooks, { headers: { "x-api-key": `${key}-old` }, ip: "192.0.2.1" });
     expect(host.events).toMatchObject([
-      { type: "auth_failure", ip: "192.0.2.1", details: { reason: "missing" } },
-      { type: "auth_failure", details: { reason: "unknown" } },
-      { type: "auth_failure", details: { reason: "expired" } },
+      { type: "auth_failure", ip: "192.0.2.1", provider: "home", details: { reason: "missing" } },
+      { type: "auth_failure", userId: "", details: { reason: "unknown" } },
+      { type: "auth_failure", userId: "gone", details: { reason: "expired" } },
     ]);
     expect(JSON.stringify(host.events)).not.toContain("wrong-key-canary");
     expect(JSON.stringify(host.events)).not.toContain(key);
+  });
+});
+
+describe("successes", () => {
+  const sent = { headers: { "x-api-key": key }, ip: "192.0.2.1" };
+
+  test("are told as events, without the key, to who listens", async () => {
+    const host = createStubHost();
+    answer(await hooksFor({ keys }, host), sent);
+    expect(host.events).toMatchObject([
+      {
+        ...{ type: "auth_success", result: "success", provider: "home", ip: "192.0.2.1" },
+        ...{ userId: "alice@example.org", details: { key_id: "alice" } },
+      },
+    ]);
+    expect(JSON.stringify(host.events)).not.toContain(key);
+  });
+
+  test("cost nothing when nobody listens", async () => {
+    const host = { ...createStubHost(), hears: () => false };
+    answer(await hooksFor({ keys }, host), sent);
+    expect(host.events).toEqual([]);
   });
 });
 

@@ -133,10 +133,28 @@ describe("configuration", () => {
   test("a key file that holds no key is a fault, and is not shown", async () => {
     const dir = makeDir();
     mkdirSync(join(dir, "auths"));
-    writeFileSync(join(dir, "auths/audit.key"), "not-a-key-but-secret");
+    writeFileSync(join(dir, "auths/audit.key"), "not-a-key-but-secret", { mode: 0o600 });
     const fault = await start(dir).catch((error: Error) => error);
     expect(String(fault)).toContain("holds no audit key");
     expect(String(fault)).not.toContain("but-secret");
+  });
+});
+
+describe("the key file", () => {
+  const modes: readonly (readonly [mode: number, good: boolean])[] = [
+    [0o600, true],
+    [0o400, true],
+    [0o440, true],
+    [0o644, false],
+    [0o620, false],
+  ];
+  test.each(modes)("mode %i: %p", async (mode, good) => {
+    const dir = makeDir();
+    await (await start(dir)).dispose?.();
+    chmodSync(join(dir, "auths/audit.key"), mode);
+    const again = await start(dir).catch((error: { configPath?: string }) => error.configPath);
+    expect(typeof again === "string" ? again : undefined).toBe(good ? undefined : "auth.dir");
+    if (typeof again === "object") await again.dispose?.();
   });
 });
 
