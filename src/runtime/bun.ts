@@ -80,9 +80,12 @@ function sendOnce(body: Uint8Array): ReadableStream<Uint8Array> {
   if (body.byteLength > pieceBytes) {
     let at = 0;
     const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
-      controller.enqueue(body.subarray(at, at + pieceBytes));
-      at += pieceBytes;
-      if (at < body.byteLength) return;
+      if (at < body.byteLength) {
+        controller.enqueue(body.subarray(at, at + pieceBytes));
+        at += pieceBytes;
+        return;
+      }
+      // Asked for more, so the last piece has been copied.
       sending.delete(body);
       controller.close();
     };
