@@ -1,13 +1,14 @@
 /**
- * Builds `dist/cliproxy` for this machine.
- *   bun build.ts              generated files, then the executable
+ * Builds `dist/cliproxy` for this machine, and `dist/cliproxy.mjs` for Node and Deno.
+ *   bun build.ts              generated files, then both
  *   bun build.ts --generate   only the generated files
  *   bun build.ts --check      fails when a generated file is not up to date
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { build as bundle } from "esbuild";
 
 const root = import.meta.dirname;
 const mode = process.argv[2];
@@ -95,15 +96,16 @@ function packageVersion(): string {
 /** Replaces what stands between `<!-- generated: NAME -->` and `<!-- end -->`. */
 async function withTables(path: string): Promise<string> {
   const { policies } = await import("./src/registry.gen.ts");
-  const { inLine } = await import("./src/pipeline.ts");
+  const { usualLine } = await import("./src/plan.ts");
   const { errorTable } = await import("./src/errors.ts");
   const tables: Readonly<Record<string, () => string>> = {
     policies: () =>
       [
         "| policy | stage | what it does | on a fault |",
         "|---|---|---|---|",
-        ...inLine(policies).map(
-          (p) => `| \`${p.name}\` | ${p.stage} | ${p.summary} | ${p.onFault} |`,
+        ...usualLine(policies).map(
+          ({ name, stage, policy }) =>
+            `| \`${name}\` | ${stage} | ${policy.summary} | ${policy.onFault} |`,
         ),
       ].join("\n"),
     errors: () =>
@@ -155,22 +157,63 @@ const compileFlags = [
   "--compile-exec-argv=--disallow-code-generation-from-strings --no-addons",
 ];
 
+/** Constants of the source that only a build knows, as JavaScript. */
+function constants(): Record<string, string> {
+  return { CLIPROXY_VERSION: JSON.stringify(packageVersion()) };
+}
+
 function compile(): void {
-  mkdirSync(join(root, "dist"), { recursive: true });
   const out = join(root, "dist/cliproxy");
-  const version = packageVersion();
-  const define = `--define=CLIPROXY_VERSION=${JSON.stringify(version)}`;
-  const args = [...compileFlags, define, "src/main.ts", "--outfile", out];
+  const define = Object.entries(constants()).map(([name, value]) => `--define=${name}=${value}`);
+  const args = [...compileFlags, ...define, "src/main.ts", "--outfile", out];
   const built = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
   if (built.status !== 0) {
     console.error(built.stdout + built.stderr);
     process.exit(built.status ?? 1);
   }
-  const bytes = readFileSync(out);
+  seal(out);
+}
+
+/** Packages in the older form of modules ask for Node's own by `require`. */
+const bundleStart = [
+  "#!/usr/bin/env node",
+  'import { createRequire as makeRequire } from "node:module";',
+  "const require = makeRequire(import.meta.url);",
+].join("\n");
+
+/** One module without dependencies, readable as it is. */
+async function bundleModule(): Promise<void> {
+  const outfile = join(root, "dist/cliproxy.mjs");
+  await bundle({
+    absWorkingDir: root,
+    entryPoints: ["src/main.ts"],
+    outfile,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    external: ["bun:*"],
+    define: constants(),
+    banner: { js: bundleStart },
+    sourcemap: true,
+    legalComments: "eof",
+    logLevel: "warning",
+  });
+  chmodSync(outfile, 0o755);
+  seal(outfile);
+}
+
+/** Writes the digest of a built file beside it. */
+function seal(path: string): void {
+  const bytes = readFileSync(path);
   const digest = createHash("sha256").update(bytes).digest("hex");
-  writeFileSync(`${out}.sha256`, `${digest}  ${basename(out)}\n`);
-  console.log(`dist/cliproxy ${version}: ${(bytes.length / 1e6).toFixed(1)} MB, sha256 ${digest}`);
+  writeFileSync(`${path}.sha256`, `${digest}  ${basename(path)}\n`);
+  console.log(`${basename(path)}: ${(bytes.length / 1e6).toFixed(1)} MB, sha256 ${digest}`);
 }
 
 await generate(mode === "--check");
-if (mode === undefined) compile();
+if (mode === undefined) {
+  mkdirSync(join(root, "dist"), { recursive: true });
+  await bundleModule();
+  compile();
+}

@@ -180,8 +180,23 @@ function identify(
   const digest = sha256(sent);
   const grant = grants.get(indexOf(digest))?.find((g) => timingSafeEqual(g.digest, digest));
   if (grant === undefined) return refuse(x, failures, host, "unknown");
-  if (!(grant.expiresMs > host.clock.now())) return refuse(x, failures, host, "expired");
+  if (!(grant.expiresMs > host.clock.now())) {
+    return refuse(x, failures, host, "expired", grant.principal.userId);
+  }
+  if (host.hears("auth_success")) tellSuccess(x, grant.principal, host);
   return { edit: { principal: grant.principal } };
+}
+
+function tellSuccess(x: Exchange, { keyId, userId }: Principal, host: PolicyHost): void {
+  host.emit({
+    type: "auth_success",
+    result: "success",
+    provider: host.facts.homes[x.dialect] ?? "",
+    userId,
+    ip: x.ip,
+    requestId: x.id,
+    details: { key_id: keyId },
+  });
 }
 
 /** Only failures are slowed, by address: a valid key passes whatever its neighbours do. */
@@ -190,11 +205,14 @@ function refuse(
   failures: FailureLedger,
   host: PolicyHost,
   reason: "missing" | "unknown" | "expired",
+  userId = "",
 ): Deny {
   const waitMs = failures.fail(x.ip);
   host.emit({
     type: "auth_failure",
     result: "invalid_token",
+    provider: host.facts.homes[x.dialect] ?? "",
+    userId,
     ip: x.ip,
     requestId: x.id,
     details: { reason },

@@ -6,6 +6,7 @@ import type { Surface } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
 import { type ExchangeHouse, type ExchangeRoute, RunningExchange } from "./exchange.ts";
 import { type CallHouse, handleCall } from "./handle.ts";
+import { checkHead } from "./head-check.ts";
 import { defineFactKeys, type FactKeys } from "./kit/json-facts.ts";
 import { adminDialect } from "./management/dialect.ts";
 import type { MountedOperation } from "./management/handle.ts";
@@ -64,6 +65,8 @@ export function createApp(parts: AppParts): Fetch {
   app.notFound((c) => runOther(parts, c.req.raw, c.req.path, c.env, notFound));
   return (request, transport) => {
     const path = literalPath(request.url);
+    const wrong = checkHead(request, !healthPaths.has(path));
+    if (wrong !== undefined) return runWrong(parts, request, path, transport, wrong);
     const stop = stopFor(literal.get(path), request);
     if (stop !== undefined) return run(parts, request, path, stop, transport, undefined);
     if (healthPaths.has(path) && isRead(request.method)) return parts.health(path);
@@ -239,6 +242,20 @@ function nearestDialect(dialects: readonly Dialect[], request: Request, path: st
   const most = Math.max(...likeness);
   const nearest = dialects.filter((_, i) => likeness[i] === most);
   return nearest.find((d) => recognises(d, request)) ?? (nearest[0] as Dialect);
+}
+
+/** A head that could be read in two ways is shown to no policy but those that see every answer. */
+function runWrong(
+  parts: AppParts,
+  request: Request,
+  path: string,
+  transport: Transport,
+  refusal: Refusal,
+): Answer {
+  const dialect = nearestDialect(parts.dialects, request, path);
+  const route = { surface: "other" as const, dialect, pipeline: parts.pipelines.other };
+  const walk: Walk = (x) => refuse(x, refusal);
+  return run(parts, request, path, { dialect, route, walk }, transport, undefined);
 }
 
 async function listModels(x: RunningExchange, parts: AppParts): Promise<Response> {

@@ -1,11 +1,13 @@
 import type { Claimant } from "./config/claims.ts";
 import { loadConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
+import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { HostFacts } from "./contract/policy.ts";
 import { readCredentials } from "./credentials.ts";
 import { enforce } from "./enforcement.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import type { House } from "./host.ts";
+import { maskedWarnings } from "./kit/ip-schema.ts";
 import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
 import { dialects, policies, providers as providerKinds } from "./registry.gen.ts";
@@ -68,7 +70,8 @@ export async function assemble(
   }
   const { dir: authDir } = config.values.get("auth-dir") as { dir: string };
   const settings = config.values.get("providers") as ProviderSettings;
-  const resolved = resolveProviders(settings, config, providerKinds, runtime, (names) =>
+  const { streamIdle } = server;
+  const resolved = resolveProviders(settings, streamIdle, config, providerKinds, runtime, (names) =>
     readCredentials(authDir, names),
   );
   const { providers } = resolved;
@@ -84,7 +87,9 @@ export async function assemble(
     serving,
     listenHost: server.host,
     listenPort: server.port,
+    tls: false,
     providers: providers.map(({ name }) => name),
+    homes: homesOf(dialects, providerKinds),
   };
   const enforcement = await enforce(policies, config, house, facts);
   if (!enforcement.ok) {
@@ -101,8 +106,28 @@ export async function assemble(
     logging: config.values.get("logging") as LoggingSettings,
     runtime,
     problemAt: config.problemAt,
-    plan: { policies: enforcement.planned, providers: providers.map(toPlannedProvider) },
-    warnings: [...config.warnings.map((w) => `${w.path}: ${w.message}`), ...resolved.warnings],
+    plan: {
+      policies: enforcement.planned,
+      providers: providers.map(toPlannedProvider),
+      gaps: runtime.gaps,
+    },
+    warnings: [
+      ...config.warnings.map((w) => `${w.path}: ${w.message}`),
+      ...maskedWarnings(server.trustedProxies).map((w) => `server.trusted_proxies: ${w}`),
+      ...resolved.warnings,
+      ...runtime.gaps.map(({ key, what }) => `${key} ${what}`),
+    ],
   });
   return { ok: true, generation };
+}
+
+/** By dialect, the vendor whose API it is: a kind with an address of its own that speaks it. */
+function homesOf(
+  spoken: readonly Dialect[],
+  kinds: readonly Provider[],
+): Readonly<Record<string, string>> {
+  const vendors = kinds.filter(({ baseUrl }) => baseUrl !== undefined);
+  const home = ({ name }: Dialect): string =>
+    vendors.find((kind) => kind.dialects.includes(name))?.protocol ?? "none";
+  return Object.fromEntries(spoken.map((dialect) => [dialect.name, home(dialect)]));
 }

@@ -1,12 +1,21 @@
 import type { LoadedConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
-import type { HostFacts, Policy, PolicyHost, SecurityEvent } from "./contract/policy.ts";
+import {
+  type EventType,
+  eventTypes,
+  type HostFacts,
+  type LiveRegistry,
+  type PlannedListener,
+  type Policy,
+  type PolicyHost,
+  type SecurityEvent,
+} from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
-import { type House, lend } from "./host.ts";
+import { type Bench, type House, lend } from "./host.ts";
 import type { MountedOperation } from "./management/handle.ts";
 import { mountOperations } from "./management/mount.ts";
 import { type ActivePolicy, compilePipeline, inLine, type Pipeline } from "./pipeline.ts";
-import { coveredBy, gapsOf, type PlannedPolicy, toPlannedPolicy } from "./plan.ts";
+import { coveredBy, gapsOf, type PlannedPolicy, staged, toPlannedPolicy } from "./plan.ts";
 import { type RolloutSettings, rolloutName } from "./settings.ts";
 
 /** What an error that a policy throws may say beside its message. */
@@ -24,12 +33,22 @@ export interface Enforcement {
   readonly pipelines: Readonly<Record<Surface, Pipeline>>;
   /** What policies add to the management API. */
   readonly operations: readonly MountedOperation[];
+  /** What policies listen on, beside the main listener. */
+  readonly listeners: readonly PlannedListener[];
+  /** What policies set on every response, by lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
   emit(event: SecurityEvent): void;
-  dispose(): void;
+  /** Tells the policies that they serve. */
+  adopted(): void;
+  /** Resolves when every policy has let go. */
+  dispose(): Promise<void>;
 }
 
 /** Longest that an asynchronous gate hook may take, in milliseconds. */
 const hookDeadlineMs = 5000;
+
+/** What runs, to a policy in shadow mode: it may not end anything. */
+const untouchable: LiveRegistry = { size: 0, abort: () => 0 };
 
 /** Builds every policy that the configuration turns on; a failure disposes what was built. */
 export async function enforce(
@@ -45,39 +64,51 @@ export async function enforce(
   const operations: MountedOperation[] = [];
   const problems: ConfigProblem[] = [];
   let hear: (event: SecurityEvent) => void = () => {};
-  const emit = (event: SecurityEvent): void => hear(event);
-  for (const policy of inLine(policies)) {
+  const heard = new Set<EventType>();
+  const bench: Bench = {
+    facts,
+    gauges: [],
+    emit: (event) => hear(event),
+    hears: (type) => heard.has(type),
+  };
+  const line = inLine(staged(policies, ({ name }) => config.values.get(name)));
+  for (const { policy, stage } of line) {
     const rollout = config.values.get(rolloutName(policy.name)) as RolloutSettings;
     const wrong = rolloutProblem(policy, rollout);
     if (wrong !== undefined) problems.push(config.problemAt(...wrong));
     let mode: PlannedPolicy["mode"] = rollout.mode;
     if (rollout.mode !== "off" && wrong === undefined) {
-      const hooks = await create(policy, config, lend(house, policy.name, facts, emit), problems);
+      const lent = lend(house, policy.name, bench);
+      const host = rollout.mode === "shadow" ? { ...lent, live: untouchable } : lent;
+      const hooks = await create(policy, config, host, problems);
       if (hooks === undefined) mode = "not configured";
       else {
-        const { name, stage, onFault } = policy;
+        const { name, onFault } = policy;
         active.push({ name, stage, onFault, mode: rollout.mode, hooks });
         covered.set(name, coveredBy(policy));
         if (policy.covers.admin) admin.add(name);
       }
     }
-    planned.push(toPlannedPolicy(policy, mode));
+    planned.push(toPlannedPolicy(policy, stage, mode));
     const own = active.find(({ name }) => name === policy.name)?.hooks;
     const handlers = own && (own.admin ?? {});
     operations.push(...mountOperations(policy.name, policy.admin ?? [], handlers));
   }
   const log = house.log.child("pipeline");
   const shadow = new Map<string, number>();
-  const dispose = (): void => {
+  const dispose = async (): Promise<void> => {
     if (shadow.size > 0) log.info("shadow verdicts", Object.fromEntries(shadow));
-    for (const { name, hooks } of active) {
-      Promise.resolve(hooks.dispose?.()).catch((error: unknown) =>
-        log.error("policy failed to dispose", { policy: name, error }),
-      );
-    }
+    const ends = active.map(async ({ name, hooks }) => {
+      try {
+        await hooks.dispose?.();
+      } catch (error) {
+        log.error("policy failed to dispose", { policy: name, error });
+      }
+    });
+    await Promise.all(ends);
   };
   if (problems.length > 0) {
-    dispose();
+    await dispose();
     return { ok: false, problems };
   }
   const onShadow = (policy: string, hook: string, code: string): void => {
@@ -101,7 +132,29 @@ export async function enforce(
   ) as Record<Surface, Pipeline>;
   const all = compilePipeline(active, deps);
   hear = (event) => all.event(event);
-  return { ok: true, planned, pipelines, operations, emit, dispose };
+  for (const { hooks } of active) {
+    if (hooks.event !== undefined) for (const type of hooks.hears ?? eventTypes) heard.add(type);
+  }
+  const listeners: PlannedListener[] = [];
+  for (const { hooks } of active) hooks.listen?.({ add: (one) => void listeners.push(one) });
+  const adopted = (): void => {
+    for (const { name, hooks } of active) {
+      try {
+        hooks.adopted?.();
+      } catch (error) {
+        log.error("policy failed", { policy: name, hook: "adopted", error });
+      }
+    }
+  };
+  const { emit } = bench;
+  const headers = headersOf(active);
+  const told = { planned, operations, listeners, headers };
+  return { ok: true, ...told, pipelines, emit, adopted, dispose };
+}
+
+function headersOf(active: readonly ActivePolicy[]): Readonly<Record<string, string>> {
+  const enforced = active.filter(({ mode }) => mode === "enforce");
+  return Object.assign({}, ...enforced.map(({ hooks }) => hooks.headers));
 }
 
 async function create(

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { ClientAddress, FindClient } from "./client-address.ts";
 import type { ErrorCode } from "./contract/errors.ts";
 import type { CalledRoute, Dialect } from "./contract/plugin.ts";
 import type {
@@ -25,6 +26,9 @@ export interface ExchangeRoute {
 /** What the exchange needs of its house. */
 export interface ExchangeHouse {
   readonly live: Live;
+  readonly findClient: FindClient;
+  /** Headers that every response of the house starts with. */
+  readonly headers: Readonly<Record<string, string>>;
   mono(): number;
   /** The exchange has ended and holds its generation no longer. */
   release(): void;
@@ -39,18 +43,23 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   readonly route: ExchangeRoute;
   readonly target: string | undefined;
   principal: Principal | undefined = undefined;
+  trusted = false;
   call: Call | undefined = undefined;
   deadlineMs = Number.POSITIVE_INFINITY;
   deadlineCode: ErrorCode = "upstream_timeout";
   /** Why it was stopped from outside: deadline, revocation, shutdown. */
   stopped: Refusal | undefined = undefined;
+  /** What is given back when it ends, at the latest. */
+  held: { release(): void } | undefined = undefined;
   /** How the phase it is in can be interrupted. */
   interrupt: ((refusal: Refusal) => void) | undefined = undefined;
   readonly #house: ExchangeHouse;
   readonly #transport: Transport;
-  #ip: string | undefined = undefined;
+  #client: ClientAddress | undefined = undefined;
   #query: URLSearchParams | undefined = undefined;
   #attempt: Attempt | undefined = undefined;
+  #attemptAtMs = 0;
+  #firstByteMs: number | undefined = undefined;
   #provider: string | undefined = undefined;
   #clientGone: (() => void) | undefined = undefined;
   #finished = false;
@@ -90,8 +99,26 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   }
 
   get ip(): string {
-    this.#ip ??= canonicalPeer(this.#transport.peer(this.request));
-    return this.#ip;
+    return this.#client?.ip ?? this.#findClient().ip;
+  }
+
+  get peer(): string {
+    return this.#client?.peer ?? this.#findClient().peer;
+  }
+
+  get proxied(): boolean {
+    return this.#client?.proxied ?? this.#findClient().proxied;
+  }
+
+  /** What its response starts with. */
+  get houseHeaders(): Readonly<Record<string, string>> {
+    return this.#house.headers;
+  }
+
+  #findClient(): ClientAddress {
+    const peer = this.#transport.peer(this.request);
+    this.#client = this.#house.findClient(peer, (name) => this.header(name));
+    return this.#client;
   }
 
   header(name: string): string | null {
@@ -159,7 +186,13 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
 
   beginAttempt(attempt: Attempt): void {
     this.#attempt = attempt;
+    this.#attemptAtMs = this.#house.mono();
     this.#provider = attempt.provider;
+  }
+
+  /** The first byte of a reply is being passed on; later calls do nothing. */
+  markFirstByte(): void {
+    this.#firstByteMs ??= this.#house.mono() - this.startedAtMs;
   }
 
   get attempt(): Attempt | undefined {
@@ -167,11 +200,12 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   }
 
   /** Ends the admitted attempt, if one runs: exactly once for each. */
-  endAttempt(result: AttemptResult): void {
+  endAttempt({ kind, status, usage, bytes }: AttemptEnd): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     this.#attempt = undefined;
-    this.route.pipeline.attemptEnd(this, attempt, result);
+    const durationMs = this.#house.mono() - this.#attemptAtMs;
+    this.route.pipeline.attemptEnd(this, attempt, { kind, status, usage, bytes, durationMs });
   }
 
   /** Ends the exchange: exactly once, later calls do nothing. */
@@ -189,6 +223,7 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
       });
     }
     this.#house.live.remove(this);
+    this.held?.release();
     this.interrupt = undefined;
     this.route.pipeline.finish(this, {
       kind: end.kind,
@@ -200,10 +235,14 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
       usage: end.usage,
       bytes: end.bytes ?? 0,
       durationMs: this.#house.mono() - this.startedAtMs,
+      firstByteMs: this.#firstByteMs,
     });
     this.#house.release();
   }
 }
+
+/** How an attempt ended, as far as its caller knows. */
+type AttemptEnd = Omit<AttemptResult, "durationMs">;
 
 /** How an exchange ended; what is absent did not come to be. */
 export interface ExchangeEnd {
@@ -226,9 +265,4 @@ function attemptKind(end: ExchangeEnd): AttemptResult["kind"] {
 export function rawQuery(url: string): string {
   const at = url.indexOf("?");
   return at < 0 ? "" : url.slice(at).replace(/#.*$/, "");
-}
-
-/** An IPv4 client of a dual-stack socket arrives as `::ffff:a.b.c.d`. */
-function canonicalPeer(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

@@ -1,10 +1,12 @@
 import { type AppParts, createApp, type Fetch } from "./app.ts";
 import { createCatalog } from "./catalog.ts";
+import { createFindClient } from "./client-address.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
-import type { SecurityEvent } from "./contract/policy.ts";
+import type { PlannedListener, SecurityEvent } from "./contract/policy.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { House } from "./host.ts";
+import { createIpSet } from "./kit/ip-set.ts";
 import { type CoreFacts, coreHandlers, coreOperations } from "./management/core.ts";
 import { mountOperations } from "./management/mount.ts";
 import type { Plan } from "./plan.ts";
@@ -17,16 +19,24 @@ import type { LoggingSettings, ServerSettings } from "./settings.ts";
 export interface Generation {
   readonly number: number;
   readonly fetch: Fetch;
+  /** What every response carries, the bare 500 included. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly server: ServerSettings;
   readonly logging: LoggingSettings;
   readonly authDir: string;
   readonly plan: Plan;
   readonly warnings: readonly string[];
+  /** Beside the one that clients call. */
+  readonly listeners: readonly PlannedListener[];
   emit(event: SecurityEvent): void;
+  /** Tells its policies that it serves. */
+  adopted(): void;
   /** A problem at a dotted path of its configuration. */
   problemAt(path: string, message: string, mend: string): ConfigProblem;
   /** Lets no further request in; what it holds is disposed when its last exchange has ended. */
   retire(): void;
+  /** The process ends: disposes what it holds, whether or not something still runs. */
+  end(): Promise<void>;
   /** Exchanges that still run. */
   readonly running: number;
 }
@@ -46,19 +56,25 @@ export interface GenerationParts
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
-  const { pipelines, emit } = enforcement;
+  const { pipelines, listeners, headers, emit, adopted } = enforcement;
   generations += 1;
   const number = generations;
+  const proxies = createIpSet(server.trustedProxies.map(({ range }) => range));
+  const findClient = createFindClient(proxies, server.forwardedHeader);
   const log = house.log.child("proxy");
   let running = 0;
   let retired = false;
-  const dispose = (): void => {
-    for (const provider of providers) provider.pool?.close();
-    enforcement.dispose();
+  let disposed: Promise<void> | undefined;
+  const dispose = (): Promise<void> => {
+    disposed ??= (() => {
+      for (const provider of providers) provider.pool?.close();
+      return enforcement.dispose();
+    })();
+    return disposed;
   };
   const release = (): void => {
     running -= 1;
-    if (retired && running === 0) dispose();
+    if (retired && running === 0) void dispose();
   };
   const { name, version } = parts.runtime;
   const coreFacts: CoreFacts = { house, number, plan: parts.plan, runtime: `${name} ${version}` };
@@ -67,7 +83,7 @@ export function createGeneration(parts: GenerationParts): Generation {
     pipelines,
     catalog: createCatalog(providers, house.clock, log),
     router: createRouter(providers, dialects),
-    house: { live: house.live, mono: house.clock.mono, release },
+    house: { live: house.live, mono: house.clock.mono, release, findClient, headers },
     limits: {
       bodyBytes: server.bodyBytes,
       bodyBytesInFlight: server.bodyBytesInFlight,
@@ -75,6 +91,7 @@ export function createGeneration(parts: GenerationParts): Generation {
       writeStallMs: server.writeStall,
     },
     budget: house.budget,
+    free: parts.runtime.free ?? (() => {}),
     openStream: parts.runtime.openStream,
     operations: [
       ...mountOperations("core", coreOperations, coreHandlers(coreFacts)),
@@ -83,7 +100,7 @@ export function createGeneration(parts: GenerationParts): Generation {
     emit,
     concurrentRequests: server.concurrentRequests,
     log,
-    health: (path) => health(house, path),
+    health: (path) => health(house, headers, path),
     enter() {
       running += 1;
       return !house.draining;
@@ -91,12 +108,14 @@ export function createGeneration(parts: GenerationParts): Generation {
   } satisfies AppParts);
   const { logging, authDir, plan, warnings, problemAt } = parts;
   return {
-    ...{ number, fetch, server, logging, authDir, plan, warnings, emit, problemAt },
+    ...{ number, fetch, headers, server, logging, authDir, plan, warnings, problemAt },
+    ...{ listeners, emit, adopted },
     retire() {
       if (retired) return;
       retired = true;
-      if (running === 0) dispose();
+      if (running === 0) void dispose();
     },
+    end: dispose,
     get running() {
       return running;
     },
@@ -104,7 +123,7 @@ export function createGeneration(parts: GenerationParts): Generation {
 }
 
 /** `/readyz` is 503 only while draining; a refused reload shows in its body. */
-function health(house: House, path: string): Response {
+function health(house: House, headers: Readonly<Record<string, string>>, path: string): Response {
   const ready = path !== "/readyz" || !house.draining;
   const body = {
     status: ready ? "ok" : "draining",
@@ -112,6 +131,6 @@ function health(house: House, path: string): Response {
   };
   return Response.json(body, {
     status: ready ? 200 : 503,
-    headers: { "cache-control": "no-store" },
+    headers: { ...headers, "cache-control": "no-store" },
   });
 }

@@ -1,12 +1,12 @@
 import {
   type BodyBudget,
   type BodyLimits,
-  type ParsedCall,
-  parseCall,
+  type Free,
   type ReadBody,
   readBody,
-  withModel,
-} from "./call.ts";
+  shortBodyBytes,
+} from "./body.ts";
+import { type ParsedCall, parseCall, withModel } from "./call.ts";
 import type { Attempt } from "./contract/policy.ts";
 import type { Logger } from "./contract/types.ts";
 import type { RunningExchange } from "./exchange.ts";
@@ -21,6 +21,8 @@ import { errorClass, passError, readUpstreamError, toRefusal } from "./upstream-
 export interface CallHouse extends ReplyHouse {
   readonly limits: BodyLimits & { readonly writeStallMs: number };
   readonly budget: BodyBudget;
+  /** Gives the memory of a long body back at once. */
+  readonly free: Free;
   readonly router: Router;
   readonly log: Logger;
   /** The answer to a failure of our own. */
@@ -38,9 +40,10 @@ export async function handleCall(
     const early = x.route.pipeline.request(x);
     const refused = early instanceof Promise ? await early : early;
     if (refused !== undefined) return await refuse(x, refused);
-    const read = await readBody(x, house.limits, house.budget);
+    const read = await readBody(x, house.limits, house.budget, house.free);
     if ("code" in read) return x.isClientGone ? leave(x) : await refuse(x, read);
     body = read;
+    x.held = read;
     x.holdOpen();
     const parsed = parseCall(body.bytes, x.route.dialect, keys, x);
     if ("code" in parsed) return await refuse(x, parsed);
@@ -54,8 +57,16 @@ export async function handleCall(
   } catch (error) {
     return house.fail(x, error);
   } finally {
-    body?.release();
+    // Sent or refused: a long body is needed no longer. A short one goes with its exchange.
+    if (body !== undefined && isLong(body.bytes)) {
+      house.free(body.bytes);
+      body.release();
+    }
   }
+}
+
+function isLong(body: Uint8Array): boolean {
+  return body.byteLength > shortBodyBytes;
 }
 
 /** Tries candidates in order until one answers; never after a byte of an answer went out. */
@@ -83,6 +94,7 @@ async function tryCandidates(
     const { provider, credential, model } = candidate;
     const body = withModel(parsed, model);
     const answer = await sendUpstream(x, { provider, credential, model, body });
+    if (body !== parsed.body && isLong(body)) house.free(body);
     if (answer !== undefined && "response" in answer && answer.response.status < 400) {
       return passOn(x, provider, answer, house);
     }

@@ -1,5 +1,4 @@
-import type { Exchange } from "./contract/policy.ts";
-import { rawQuery } from "./exchange.ts";
+import { type RunningExchange, rawQuery } from "./exchange.ts";
 
 /**
  * Never sent upstream: hop-by-hop fields (RFC 9110, 7.6.1), what we set ourselves, the client's
@@ -87,29 +86,62 @@ function nameOf(pair: string): string {
   }
 }
 
-/** Of the provider's answer, only what clients act on: no server names, cookies, accounts. */
-const passed = new Set(["retry-after", "retry-after-ms", "x-should-retry"]);
+/** Most of a provider's limits that are told, and longest name and value, in characters. */
+const mostLimits = 32;
+const longestName = 64;
+const limitValue = /^[\x20-\x7e]{1,128}$/;
 
-function isPassed(name: string): boolean {
-  return (
-    name.startsWith("x-ratelimit-") || name.startsWith("anthropic-ratelimit-") || passed.has(name)
-  );
+function isLimit(name: string, value: string): boolean {
+  const isNamed = name.startsWith("x-ratelimit-") || name.startsWith("anthropic-ratelimit-");
+  return isNamed && name.length <= longestName && limitValue.test(value);
 }
 
 /** Longest wait that is passed on, in seconds: a client must not be put to sleep for a year. */
 const longestRetryAfter = 86_400;
+const digits = /^\d+(?:\.\d+)?$/;
 
-/** Starts the response headers of an exchange from its provider's. */
+/**
+ * What a header of a provider tells a client that acts on it; undefined: it is not for clients, or
+ * makes no sense. No server names, cookies, accounts.
+ */
+function toPassed(name: string, value: string, upstream: Headers): string | undefined {
+  if (name === "x-should-retry") return value === "true" || value === "false" ? value : undefined;
+  if (name === "retry-after-ms") {
+    return digits.test(value) ? clamp(Number(value), longestRetryAfter * 1000) : undefined;
+  }
+  if (name === "retry-after") {
+    const seconds = digits.test(value) ? Number(value) : secondsUntil(value, upstream.get("date"));
+    return Number.isNaN(seconds) ? undefined : clamp(seconds, longestRetryAfter);
+  }
+  return isLimit(name, value) ? value : undefined;
+}
+
+/** From the provider's own clock: ours, or the client's, may be off. */
+function secondsUntil(date: string, providerNow: string | null): number {
+  return (Date.parse(date) - Date.parse(providerNow ?? "")) / 1000;
+}
+
+function clamp(value: number, most: number): string {
+  return String(Math.min(Math.max(Math.ceil(value), 0), most));
+}
+
+/** Starts the response headers of an exchange from the house's and its provider's. */
 export function toClientHeaders(
-  x: Exchange,
+  x: Pick<RunningExchange, "id" | "houseHeaders">,
   upstream: Headers | undefined,
 ): Record<string, string> {
-  const out: Record<string, string> = { "cache-control": "no-store", "x-request-id": x.id };
+  const out: Record<string, string> = {
+    ...x.houseHeaders,
+    "cache-control": "no-store",
+    "x-request-id": x.id,
+  };
   if (upstream === undefined) return out;
+  let limits = 0;
   upstream.forEach((value, name) => {
-    if (isPassed(name)) out[name] = value;
+    const passed = toPassed(name, value, upstream);
+    if (passed === undefined) return;
+    if (!name.includes("ratelimit") || limits++ < mostLimits) out[name] = passed;
   });
-  if (Number(out["retry-after"]) > longestRetryAfter) out["retry-after"] = `${longestRetryAfter}`;
   const theirs = upstream.get("request-id") ?? upstream.get("x-request-id");
   if (theirs !== null && /^[\w.:-]{1,128}$/.test(theirs)) out["x-upstream-request-id"] = theirs;
   return out;

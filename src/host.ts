@@ -1,4 +1,4 @@
-import type { HostFacts, PolicyHost, SecurityEvent } from "./contract/policy.ts";
+import type { EventType, Gauge, HostFacts, PolicyHost, SecurityEvent } from "./contract/policy.ts";
 import type { Clock, Logger } from "./contract/types.ts";
 import type { Live } from "./live.ts";
 
@@ -11,6 +11,8 @@ export interface House {
   readonly kept: Map<string, unknown>;
   /** Bytes of request bodies in flight. */
   readonly budget: { held: number };
+  /** Readings of the process, beside those of the policies. */
+  readonly gauges: Gauge[];
   /** Lines for the terminal of whoever started the process; never for a log. */
   readonly announcements: Announcement[];
   /** New requests are refused; running ones finish. */
@@ -26,20 +28,35 @@ export interface Announcement {
   readonly secret: string | undefined;
 }
 
+/** What the policies of one generation share. */
+export interface Bench {
+  readonly facts: HostFacts;
+  readonly gauges: Gauge[];
+  emit(event: SecurityEvent): void;
+  hears(type: EventType): boolean;
+}
+
+const gaugeName = /^cliproxy_[a-z][a-z0-9_]{1,80}$/;
+
 /** What the house lends to one policy of one generation. */
-export function lend(
-  house: House,
-  policy: string,
-  facts: HostFacts,
-  emit: (event: SecurityEvent) => void,
-): PolicyHost {
+export function lend(house: House, policy: string, bench: Bench): PolicyHost {
   const { clock, log, live, kept, announcements } = house;
+  const { facts, gauges, emit, hears } = bench;
   return {
     clock,
     log: log.child(policy),
     facts,
     live,
     emit,
+    hears,
+    gauge(name, help, labels, read) {
+      if (!gaugeName.test(name)) throw new Error(`${name} is no name for a gauge`);
+      if ([...house.gauges, ...gauges].some((other) => other.name === name)) {
+        throw new Error(`the gauge ${name} is offered twice`);
+      }
+      gauges.push({ name, help, labels, read });
+    },
+    gauges: () => [...house.gauges, ...gauges],
     keep<T>(key: string, make: () => T): T {
       const name = `${policy}\0${key}`;
       if (!kept.has(name)) kept.set(name, make());

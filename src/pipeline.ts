@@ -35,8 +35,8 @@ export interface PipelineDeps {
   onShadow?(policy: string, hook: string, code: string): void;
 }
 
-/** An exchange whose principal the pipeline may write. */
-export type MutableExchange = Exchange & { principal: Principal | undefined };
+/** An exchange that the pipeline may write into. */
+export type MutableExchange = Exchange & { principal: Principal | undefined; trusted: boolean };
 
 export type MaybePromise<T> = T | Promise<T>;
 
@@ -232,14 +232,15 @@ function edit<A>(
   deps: PipelineDeps,
 ): boolean {
   if (typeof change !== "object" || change === null) return false;
-  const { principal, headers } = change;
-  if (principal !== undefined && !(gate.hook === "request" && gate.policy.stage === "identity")) {
-    return false;
-  }
+  const { principal, trusted, headers } = change;
+  const inRequest = gate.hook === "request" ? gate.policy.stage : undefined;
+  if (principal !== undefined && inRequest !== "identity") return false;
+  if (trusted !== undefined && inRequest !== "edge") return false;
   if (headers !== undefined && gate.hook !== "response") return false;
   if (headers !== undefined && !Object.entries(headers).every(isHeader)) return false;
   if (shadowed(gate, "edit", deps)) return true;
   if (principal !== undefined) x.principal = principal;
+  if (trusted === true) x.trusted = true;
   if (headers !== undefined) {
     const target = (argument as MutableHead).headers;
     for (const name in headers) {
@@ -295,9 +296,11 @@ function tellers(
     const hear = policy.hooks[hook] as Teller | undefined;
     if (hear === undefined) continue;
     const bound = hear.bind(policy.hooks);
+    const hears = hook === "event" ? policy.hooks.hears : undefined;
     const failed = (error: unknown): void =>
       deps.log.error("policy failed", { policy: policy.name, hook, error });
     found.push((a, b, c) => {
+      if (hears !== undefined && !hears.includes((a as SecurityEvent).type)) return;
       try {
         const late = bound(a, b, c) as unknown;
         if (isPromise(late)) late.catch(failed);

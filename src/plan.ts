@@ -1,11 +1,16 @@
-import type { Policy } from "./contract/policy.ts";
+import { safeParse } from "valibot";
+import type { Policy, Stage } from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
+import { inLine } from "./pipeline.ts";
 import type { ActiveProvider } from "./providers.ts";
+import type { RuntimeGap } from "./runtime/runtime.ts";
 
 /** What is enforced, in order. */
 export interface Plan {
   readonly policies: readonly PlannedPolicy[];
   readonly providers: readonly PlannedProvider[];
+  /** What the runtime leaves undone. */
+  readonly gaps: readonly RuntimeGap[];
 }
 export interface PlannedPolicy {
   readonly name: string;
@@ -39,8 +44,28 @@ export function gapsOf(policy: Policy): readonly string[] {
   return gaps;
 }
 
-export function toPlannedPolicy(policy: Policy, mode: PlannedPolicy["mode"]): PlannedPolicy {
-  const { name, stage, onFault, summary } = policy;
+/** The policies with the stage that each has in a configuration, by its name. */
+export function staged<P extends Policy>(
+  policies: readonly P[],
+  configOf: (policy: P) => unknown,
+): { readonly name: string; readonly stage: Stage; readonly policy: P }[] {
+  return policies.map((policy) => {
+    const { name, stage } = policy;
+    return { name, stage: typeof stage === "string" ? stage : stage(configOf(policy)), policy };
+  });
+}
+
+/** The policies in line, each where its defaults place it. */
+export function usualLine<P extends Policy>(policies: readonly P[]) {
+  return inLine(staged(policies, ({ config }) => safeParse(config.schema, {}).output));
+}
+
+export function toPlannedPolicy(
+  policy: Policy,
+  stage: Stage,
+  mode: PlannedPolicy["mode"],
+): PlannedPolicy {
+  const { name, onFault, summary } = policy;
   const seen = [...coveredBy(policy), ...(policy.covers.admin ? ["admin"] : [])];
   return { name, stage, mode, onFault, surfaces: seen, summary };
 }

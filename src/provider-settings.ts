@@ -18,16 +18,20 @@ export interface ResolvedProviders {
   readonly warnings: readonly string[];
 }
 
-const defaults = { firstByteMs: 300_000, idleMs: 300_000, totalMs: 3_600_000 };
+const defaults = { firstByteMs: 300_000, totalMs: 3_600_000 };
 /** Seconds that an unused connection to a provider is kept: below what providers keep theirs. */
 const idleSeconds = 50;
 
 /** Providers of a configuration without any: the built-in one, which needs no account. */
 const fallback = ["sandbox"];
 
-/** Turns settings into providers, or says what is wrong with them. */
+/**
+ * Turns settings into providers, or says what is wrong with them.
+ * @param streamIdleMs silence allowed where a provider's own settings name none
+ */
 export function resolveProviders(
   settings: ProviderSettings,
+  streamIdleMs: number,
   places: ConfigPlaces,
   kinds: readonly Provider[],
   runtime: Runtime,
@@ -41,7 +45,7 @@ export function resolveProviders(
   const warnings: string[] = [...found.warnings];
   if (named.length === 0) warnings.push("no providers are configured: the sandbox answers");
   for (const name of names) {
-    const made = resolveOne(name, settings, places, kinds, runtime, found);
+    const made = resolveOne(name, settings, streamIdleMs, places, kinds, runtime, found);
     if ("path" in made) problems.push(made);
     else providers.push(made);
   }
@@ -56,6 +60,7 @@ export function resolveProviders(
 function resolveOne(
   name: string,
   settings: ProviderSettings,
+  streamIdleMs: number,
   places: ConfigPlaces,
   kinds: readonly Provider[],
   runtime: Runtime,
@@ -95,7 +100,7 @@ function resolveOne(
     credentials,
     timeouts: {
       firstByteMs: settings.firstByte[name] ?? defaults.firstByteMs,
-      idleMs: settings.idle[name] ?? defaults.idleMs,
+      idleMs: settings.idle[name] ?? streamIdleMs,
       totalMs: settings.total[name] ?? defaults.totalMs,
     },
     models: settings.models[name]?.map((m) =>

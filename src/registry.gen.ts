@@ -1,7 +1,16 @@
 // Written by build.ts from the folders policies/ and plugins/: don't edit.
+import { policy as policyAudit } from "../policies/audit/index.ts";
 import { policy as policyAuth } from "../policies/auth.ts";
+import { policy as policyDetections } from "../policies/detections.ts";
+import { policy as policyForwardingWatch } from "../policies/forwarding-watch.ts";
 import { policy as policyHostGuard } from "../policies/host-guard.ts";
+import { policy as policyIpAllowlist } from "../policies/ip-allowlist.ts";
 import { policy as policyManagementAuth } from "../policies/management-auth.ts";
+import { policy as policyMetrics } from "../policies/metrics/index.ts";
+import { policy as policyRateLimitClient } from "../policies/rate-limit-client.ts";
+import { policy as policyRateLimitServer } from "../policies/rate-limit-server.ts";
+import { policy as policyRequestLimits } from "../policies/request-limits.ts";
+import { policy as policySecurityHeaders } from "../policies/security-headers.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectGemini } from "../plugins/dialects/gemini/index.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
@@ -15,9 +24,18 @@ import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { Policy } from "./contract/policy.ts";
 
 export const policies: readonly Policy[] = [
+  policyAudit,
   policyAuth,
+  policyDetections,
+  policyForwardingWatch,
   policyHostGuard,
+  policyIpAllowlist,
   policyManagementAuth,
+  policyMetrics,
+  policyRateLimitClient,
+  policyRateLimitServer,
+  policyRequestLimits,
+  policySecurityHeaders,
 ] as unknown as readonly Policy[];
 
 export const dialects: readonly Dialect[] = [

@@ -2,13 +2,19 @@ import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import type { ByteSink, ByteSource } from "./runtime/runtime.ts";
 
-/** What watches a body go by. */
+/**
+ * What is left to say at the end of a body: nothing, since it is complete; bytes to append that
+ * tell the client of the failure; or what only a cut connection can say.
+ */
+export type LastWords = "complete" | Uint8Array | "cut";
+
+/** What watches a body go by; one of `end` and `broken` is called, once. */
 export interface RelayTap {
   push(chunk: Uint8Array): void;
-  /** The provider has closed: if that was too early, bytes to append or a cut; else nothing. */
-  end(): Uint8Array | "cut" | undefined;
-  /** It broke off or was stopped: bytes that tell the client; none: the connection is cut. */
-  broken(refusal: Refusal): Uint8Array | undefined;
+  /** The provider has closed. */
+  end(): LastWords;
+  /** It broke off or was stopped, which need not mean that something is missing. */
+  broken(refusal: Refusal): LastWords;
 }
 
 export interface RelayLimits {
@@ -37,6 +43,8 @@ export class Relay implements ByteSource {
   readonly #tap: RelayTap;
   readonly #limits: RelayLimits;
   readonly #onEnd: (end: RelayEnd) => void;
+  /** What was read before, the last first. */
+  readonly #opening: { readonly done: false; readonly value: Uint8Array }[];
   #sink: ByteSink | undefined = undefined;
   #bytes = 0;
   #ended = false;
@@ -47,11 +55,13 @@ export class Relay implements ByteSource {
     tap: RelayTap,
     limits: RelayLimits,
     onEnd: (end: RelayEnd) => void,
+    opening: readonly Uint8Array[] = [],
   ) {
     this.#x = x;
     this.#tap = tap;
     this.#limits = limits;
     this.#onEnd = onEnd;
+    this.#opening = opening.map((value) => ({ done: false, value }) as const).reverse();
     this.#reader = source.getReader();
     x.expect("upstream_timeout", limits.idleMs, (refusal) => this.#stop(refusal));
   }
@@ -64,10 +74,11 @@ export class Relay implements ByteSource {
     try {
       for (;;) {
         this.#x.extend("upstream_timeout", idleMs, totalAtMs);
-        const { done, value } = await this.#reader.read();
+        const { done, value } = this.#opening.pop() ?? (await this.#reader.read());
         if (this.#ended) return;
         if (done) break;
         this.#tap.push(value);
+        if (this.#bytes === 0) this.#x.markFirstByte();
         this.#bytes += value.byteLength;
         const full = sink.write(value);
         if (full === undefined) continue;
@@ -80,9 +91,7 @@ export class Relay implements ByteSource {
       else this.#break(this.#x.stopped ?? { code: "upstream_truncated" });
       return;
     }
-    const words = this.#tap.end();
-    if (words === "cut") this.#break({ code: "upstream_truncated" });
-    else this.#close(words, words === undefined ? undefined : { code: "upstream_truncated" });
+    this.#finish(this.#tap.end(), { code: "upstream_truncated" });
   }
 
   gone(): void {
@@ -101,21 +110,18 @@ export class Relay implements ByteSource {
   }
 
   #break(refusal: Refusal): void {
-    if (this.#ended) return;
-    const words = this.#tap.broken(refusal);
-    if (words !== undefined) {
-      this.#close(words, refusal);
-      return;
-    }
-    this.#end(refusal, false);
-    // Without an error in the body's own form, only a cut connection can't be taken for an end.
-    this.#sink?.cut();
+    if (!this.#ended) this.#finish(this.#tap.broken(refusal), refusal);
   }
 
-  #close(last: Uint8Array | undefined, refusal: Refusal | undefined): void {
-    if (this.#ended) return;
-    if (last !== undefined) void this.#sink?.write(last);
-    this.#end(refusal, false);
+  #finish(words: LastWords, refusal: Refusal): void {
+    if (words === "cut") {
+      this.#end(refusal, false);
+      // Without an error in the body's own form, only a cut connection can't be taken for an end.
+      this.#sink?.cut();
+      return;
+    }
+    if (words !== "complete") void this.#sink?.write(words);
+    this.#end(words === "complete" ? undefined : refusal, false);
     this.#sink?.close();
   }
 

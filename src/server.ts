@@ -2,7 +2,9 @@ import { assemble, type ConfigSource } from "./assembly.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Generation } from "./generation.ts";
 import type { House } from "./host.ts";
+import { houseGauges } from "./house-gauges.ts";
 import type { Listener, Runtime, Transport } from "./runtime/runtime.ts";
+import { ListenFailure, SideListeners, toUrl } from "./side-listeners.ts";
 
 /** Most generations at once; a reload beyond that waits for old streams to end. */
 const mostGenerations = 8;
@@ -29,8 +31,10 @@ export async function startServer(parts: ServerParts): Promise<Started> {
   const assembled = await assemble(parts.source(), parts.house, parts.runtime, true);
   if (!assembled.ok) return assembled;
   const { generation } = assembled;
+  const server = new Server(parts, generation);
   try {
-    return { ok: true, server: new Server(parts, generation) };
+    await server.open();
+    return { ok: true, server };
   } catch (error) {
     generation.retire();
     return { ok: false, problems: [cannotListen(generation, error)] };
@@ -41,16 +45,36 @@ export async function startServer(parts: ServerParts): Promise<Started> {
 export class Server {
   readonly #parts: ServerParts;
   readonly #generations = new Set<Generation>();
+  readonly #side: SideListeners;
   #current: Generation;
-  #listener: Listener;
+  #listener: Listener | undefined = undefined;
   #reloading: Promise<Reloaded>;
 
   constructor(parts: ServerParts, first: Generation) {
     this.#parts = parts;
     this.#current = first;
     this.#generations.add(first);
-    this.#listener = this.#listen(first);
+    this.#side = new SideListeners(parts.runtime, parts.house.log, () => this.#current.headers);
     this.#reloading = Promise.resolve({ ok: true, generation: first });
+  }
+
+  /**
+   * Listens; call it once, before all else.
+   * @throws when the address can't be listened on
+   */
+  async open(): Promise<void> {
+    const first = this.#current;
+    const { house, runtime } = this.#parts;
+    const prepared = await this.#side.prepare(first.listeners);
+    try {
+      this.#listener = await this.#listen(first);
+    } catch (error) {
+      prepared.discard();
+      throw error;
+    }
+    prepared.adopt();
+    house.gauges.push(...houseGauges(house, runtime, () => this.#countServing()));
+    first.adopted();
   }
 
   get current(): Generation {
@@ -59,9 +83,13 @@ export class Server {
 
   /** The address that clients call. */
   get url(): string {
-    const { host, port } = this.#listener;
-    const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+    const { host, port } = this.#listener ?? this.#current.server;
+    return toUrl(host, port);
+  }
+
+  /** Where else it listens, by what is behind it. */
+  get sideUrls(): Readonly<Record<string, string>> {
+    return this.#side.urls;
   }
 
   /** Builds a new generation and swaps it in; a bad one leaves the old one serving. */
@@ -73,11 +101,7 @@ export class Server {
 
   async #reload(): Promise<Reloaded> {
     const { house, runtime, source } = this.#parts;
-    for (const generation of this.#generations) {
-      if (generation !== this.#current && generation.running === 0) {
-        this.#generations.delete(generation);
-      }
-    }
+    this.#forget();
     if (this.#generations.size >= mostGenerations) {
       return this.#reject(`${mostGenerations} generations still have running requests`);
     }
@@ -88,7 +112,7 @@ export class Server {
       }
       const next = assembled.generation;
       try {
-        return this.#adopt(next);
+        return await this.#adopt(next);
       } catch (error) {
         next.retire();
         return this.#reject(toLine(cannotListen(next, error)));
@@ -98,16 +122,25 @@ export class Server {
     }
   }
 
-  #adopt(next: Generation): Reloaded {
+  async #adopt(next: Generation): Promise<Reloaded> {
     const old = this.#current;
+    const prepared = await this.#side.prepare(next.listeners);
     const moved = next.server.host !== old.server.host || next.server.port !== old.server.port;
-    const listener = moved ? this.#listen(next) : this.#listener;
+    let listener = this.#listener;
+    try {
+      if (moved) listener = await this.#listen(next);
+    } catch (error) {
+      prepared.discard();
+      throw error;
+    }
+    prepared.adopt();
     this.#generations.add(next);
     this.#current = next;
     this.#parts.house.reloadRejected = false;
+    next.adopted();
     old.retire();
     if (moved) {
-      void this.#listener.drain();
+      void this.#listener?.drain();
       this.#listener = listener;
     }
     next.emit({ type: "config_change", result: "applied", details: { generation: next.number } });
@@ -128,18 +161,42 @@ export class Server {
     const cut = finished ? 0 : live.abort(() => true, "shutting_down");
     if (cut > 0) await live.settled(lastWordsMs);
     // Last: until then whoever comes is told 503, and `/readyz` says so to load balancers.
-    const closed = this.#listener.drain().catch(() => {});
+    const closed = this.#listener?.drain().catch(() => {});
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
-    this.#listener.close();
+    this.#listener?.close();
+    this.#side.close();
+    await this.end();
     return { cut };
   }
 
-  #listen({ server }: Generation): Listener {
+  /** Disposes all generations: what they have still to write is written when this resolves. */
+  async end(): Promise<void> {
+    await Promise.all([...this.#generations].map((generation) => generation.end()));
+  }
+
+  #countServing(): number {
+    this.#forget();
+    return this.#generations.size;
+  }
+
+  /** Drops the generations whose last exchange has ended. */
+  #forget(): void {
+    for (const generation of this.#generations) {
+      if (generation !== this.#current && generation.running === 0) {
+        this.#generations.delete(generation);
+      }
+    }
+  }
+
+  #listen({ server }: Generation): Promise<Listener> {
     return this.#parts.runtime.listen({
       host: server.host,
       port: server.port,
       handle: (request, transport) => this.#handle(request, transport),
-      onError: (error) => this.#parts.house.log.error("request escaped", { error }),
+      onError: (error) => {
+        this.#parts.house.log.error("request escaped", { error });
+        return this.#current.headers;
+      },
     });
   }
 
@@ -153,15 +210,15 @@ function toLine({ file, line, column, path, message, mend }: ConfigProblem): str
 }
 
 function cannotListen({ server, problemAt }: Generation, error: unknown): ConfigProblem {
-  const { code, message } = error as { code?: string; message?: string };
-  const where = `${server.host}:${server.port}`;
+  const [at, cause] =
+    error instanceof ListenFailure
+      ? [{ ...error.planned, hostKey: error.planned.portKey }, error.cause]
+      : [{ ...server, portKey: "server.port", hostKey: "server.host" }, error];
+  const { code, message } = cause as { code?: string; message?: string };
+  const where = `${at.host}:${at.port}`;
   if (code === "EADDRINUSE") {
-    return problemAt(
-      "server.port",
-      `${where} is in use`,
-      "choose another port, or end what uses it",
-    );
+    return problemAt(at.portKey, `${where} is in use`, "choose another port, or end what uses it");
   }
   const reason = code ?? message ?? "unknown error";
-  return problemAt("server.host", `can't listen on ${where}: ${reason}`, "choose another address");
+  return problemAt(at.hostKey, `can't listen on ${where}: ${reason}`, "choose another address");
 }

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Claimant } from "./config/claims.ts";
+import { ipRange } from "./kit/ip-schema.ts";
 import { bytes, doc, duration, port, secret } from "./kit/schema.ts";
 
 const text = v.pipe(v.string(), v.nonEmpty());
@@ -15,22 +16,50 @@ const server = v.strictObject({
     "127.0.0.1",
   ),
   port: v.optional(v.pipe(port(), doc("Port to listen on.")), 8317),
+  trustedProxies: v.optional(
+    v.pipe(
+      v.array(
+        v.pipe(
+          ipRange(),
+          v.check(({ range }) => range.prefix > 0, "would let anybody make up an address"),
+        ),
+      ),
+      doc("Proxies in front of this one, whose forwarding header is believed.", {
+        example: ["10.0.0.0/8"],
+      }),
+    ),
+    [],
+  ),
+  forwardedHeader: v.optional(
+    v.pipe(
+      v.picklist(["x-forwarded-for", "forwarded"]),
+      doc("The one header in which they tell the client's address."),
+    ),
+    "x-forwarded-for",
+  ),
   drainTimeout: v.optional(
     v.pipe(duration(), doc("How long running requests may finish after SIGTERM.")),
     "25s",
   ),
   concurrentRequests: v.optional(
     v.pipe(v.number(), v.integer(), v.minValue(1), doc("Most requests at the same time.")),
-    4096,
+    2048,
   ),
   bodyBytes: v.optional(v.pipe(bytes(), doc("Largest request body.")), "32MiB"),
   bodyBytesInFlight: v.optional(
     v.pipe(bytes(), doc("Most bytes of request bodies held at the same time.")),
-    "128MiB",
+    "64MiB",
   ),
   bodyTimeout: v.optional(
     v.pipe(duration({ min: "1ms" }), doc("How long a request body may take to arrive.")),
     "30s",
+  ),
+  streamIdle: v.optional(
+    v.pipe(
+      duration({ min: "1ms" }),
+      doc("How long a provider may be silent in its answer, unless its own timeout.idle says so."),
+    ),
+    "5m",
   ),
   writeStall: v.optional(
     v.pipe(duration({ min: "1ms" }), doc("How long a client may leave an answer unread.")),
@@ -45,11 +74,14 @@ export const serverClaims = {
   keys: {
     host: "server.host",
     port: "server.port",
+    trustedProxies: "server.trusted_proxies",
+    forwardedHeader: "server.forwarded_header",
     drainTimeout: "server.drain_timeout",
     concurrentRequests: "server.limits.concurrent_requests",
     bodyBytes: "server.limits.body_bytes",
     bodyBytesInFlight: "server.limits.body_bytes_in_flight",
     bodyTimeout: "server.limits.body_timeout",
+    streamIdle: "server.limits.stream_idle",
     writeStall: "server.limits.write_stall",
   },
 } as const;
@@ -130,7 +162,9 @@ const providers = v.strictObject({
       v.string(),
       v.pipe(
         duration({ min: "1ms" }),
-        doc("How long the provider may be silent in its answer.", { example: "5m" }),
+        doc("How long the provider may be silent in its answer; none: server.limits.stream_idle.", {
+          example: "5m",
+        }),
       ),
     ),
     {},

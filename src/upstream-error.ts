@@ -9,6 +9,9 @@ import type { UpstreamAnswer } from "./upstream.ts";
 /** Longest error body that is read; a longer one is not passed on. */
 const errorBytes = 64 * 1024;
 
+/** Longest that an error body is waited for, in milliseconds: its status says enough. */
+const errorBodyMs = 5000;
+
 /** What a provider's error status means for the attempt loop. */
 export function errorClass(status: number): "credential" | "retry" | "final" {
   if (status === 401 || status === 403) return "credential";
@@ -22,14 +25,20 @@ export interface UpstreamError {
   readonly body: string | undefined;
 }
 
-/** Reads a provider's error body: JSON only, within bounds, and without the credential in it. */
+/**
+ * Reads a provider's error body: JSON only, within bounds, and without the credential in it.
+ * @param withinMs how long it may take, in milliseconds
+ */
 export async function readUpstreamError(
   answer: UpstreamAnswer,
   credential: Credential | undefined,
+  withinMs = errorBodyMs,
 ): Promise<UpstreamError> {
   const { response, cancel } = answer;
   const { status, headers } = response;
+  const timer = setTimeout(cancel, withinMs);
   const text = await readText(response, errorBytes).catch(() => undefined);
+  clearTimeout(timer);
   cancel();
   const plain = text === undefined ? undefined : normalForm(text);
   if (plain === undefined) return { status, headers, body: undefined };
@@ -47,7 +56,9 @@ export function toRefusal(error: UpstreamError): Refusal | undefined {
     // Its words may name the account or part of the key; a retry with the same key can't help.
     return { code: "upstream_refused_credential", headers: { "x-should-retry": "false" } };
   }
-  return error.body === undefined ? { code: "upstream_bad_answer" } : undefined;
+  if (error.body !== undefined) return undefined;
+  // A limit is a limit, also when the words come from some machine in front of the provider.
+  return { code: error.status === 429 ? "all_skipped" : "upstream_bad_answer" };
 }
 
 /** Passes the provider's own error body on. */

@@ -3,12 +3,15 @@ import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
 import { type ActiveProvider, type Credential, upstreamUrl } from "./providers.ts";
+import type { PoolAnswer } from "./runtime/runtime.ts";
 
 /**
- * A stale connection fails at once. One that breaks after more milliseconds than this may have
- * been working on the request, and sending it again could be billed twice.
+ * A stale connection fails within a round trip, and no answer is faster than that. A connection
+ * that lasted longer than the fastest answer may have been working on the request, and sending it
+ * again could be billed twice. Milliseconds: what is allowed anyway, for a busy machine, and at
+ * most.
  */
-const staleMs = 1000;
+const staleMs = { least: 100, most: 1000 };
 
 /** What is sent in one attempt. */
 export interface UpstreamCall {
@@ -26,7 +29,7 @@ export interface UpstreamFailure {
 
 /** An answer's head has arrived and its body is still on its way. */
 export interface UpstreamAnswer {
-  readonly response: Response;
+  readonly response: PoolAnswer;
   /** Ends the request upstream; safe to call at any time. */
   cancel(): void;
   /** Monotonic milliseconds by which all of the answer must be there. */
@@ -47,33 +50,36 @@ export async function sendUpstream(
   if (x.stopped !== undefined) return undefined;
   x.onClientGone(cancel);
   const { firstByteMs, totalMs } = provider.timeouts;
-  const sentAtMs = x.expect("upstream_timeout", Math.min(firstByteMs, totalMs), cancel);
+  const expectedAtMs = x.expect("upstream_timeout", Math.min(firstByteMs, totalMs), cancel);
+  const sentAtMs = x.nowMs();
   try {
     const send = prepare(x, call, abort.signal);
-    let response: Response;
+    let response: PoolAnswer;
     try {
-      response = await send();
+      response = await send(false);
     } catch (error) {
-      const isLate = x.nowMs() - sentAtMs > staleMs;
-      const mayBeStale = !isLate && isReused(provider) && isStaleConnection(error);
+      const mayBeStale = isStaleConnection(error) && x.nowMs() - sentAtMs <= staleWithin(provider);
       if (!mayBeStale || abort.signal.aborted) throw error;
       // The provider had closed the kept connection before it read the request: no byte of an
-      // answer came, so it is sent once more, on whatever connection is next.
-      response = await send();
+      // answer came, so it is sent once more. On a connection of its own: the next kept one may be
+      // as stale as this.
+      response = await send(true);
     }
-    if (response.status >= 300 && response.status < 400) {
+    const { status } = response;
+    if (!isUsable(status)) {
       cancel();
-      return { failed: "upstream_bad_answer", detail: `redirect ${response.status}` };
+      return { failed: "upstream_bad_answer", detail: `status ${status}` };
     }
-    answered.add(provider);
-    return { response, cancel, totalAtMs: sentAtMs + totalMs };
+    noteAnswer(provider, x.nowMs() - sentAtMs);
+    return { response, cancel, totalAtMs: expectedAtMs + totalMs };
   } catch (error) {
     const { stopped } = x as { stopped: Refusal | undefined };
     if (stopped?.code === "upstream_timeout") {
       return { failed: "upstream_timeout", detail: "no answer in time" };
     }
     if (stopped !== undefined || x.isClientGone) return undefined;
-    return { failed: "upstream_unreachable", detail: describe(error) };
+    const failed = isMalformed(error) ? "upstream_bad_answer" : "upstream_unreachable";
+    return { failed, detail: describe(error) };
   }
 }
 
@@ -82,7 +88,7 @@ function prepare(
   x: RunningExchange,
   { provider, credential, model, body }: UpstreamCall,
   signal: AbortSignal,
-): () => Promise<Response> {
+): (fresh: boolean) => Promise<PoolAnswer> {
   const { kind, pool } = provider;
   if (kind.answer !== undefined) {
     const { dialect, surface } = x;
@@ -95,21 +101,49 @@ function prepare(
   const headers = toUpstreamHeaders(x.request.headers, kind.defaultHeaders);
   if (credential !== undefined) kind.authorize(headers, credential.secret.expose());
   const url = upstreamUrl(provider, x.surface, model, x.call?.verb, toUpstreamQuery(x.request.url));
-  const init = { method: "POST", headers, body, signal };
-  return () => pool.fetch(url, init);
+  return (fresh) => pool.fetch(url, { method: "POST", headers, body, signal, fresh });
 }
 
-/** Providers that have answered: only they can have left a connection to use again. */
-const answered = new WeakSet<ActiveProvider>();
+/**
+ * A reply has a body and is for us alone: nothing else makes sense after a POST. Redirects are not
+ * followed, since the credential is for this address.
+ */
+function isUsable(status: number): boolean {
+  return (status >= 200 && status <= 203) || (status >= 400 && status <= 599);
+}
 
-function isReused(provider: ActiveProvider): boolean {
-  return answered.has(provider);
+/** How soon each provider has answered, at best; only one that has can leave a stale connection. */
+const fastest = new WeakMap<ActiveProvider, number>();
+
+function noteAnswer(provider: ActiveProvider, afterMs: number): void {
+  const known = fastest.get(provider);
+  if (known === undefined || afterMs < known) fastest.set(provider, afterMs);
+}
+
+/** Until when a broken connection may have been a stale one, in milliseconds after sending. */
+function staleWithin(provider: ActiveProvider): number {
+  const known = fastest.get(provider);
+  return known === undefined ? -1 : Math.min(Math.max(known, staleMs.least), staleMs.most);
 }
 
 /** What a kept-alive connection that the other side has closed looks like when it is used. */
 function isStaleConnection(error: unknown): boolean {
   const code = (error as { code?: unknown } | undefined)?.code;
   return code === "ECONNRESET" || code === "ConnectionClosed" || code === "EPIPE";
+}
+
+/** Names that runtimes and decoders give to what is no HTTP, or not in the coding it says. */
+const malformed =
+  /^(?:Malformed|Invalid|Unsupported|Unrequested|HPE_|Z_DATA_ERROR|ERR__ERROR|ZSTD_error)/;
+
+function isMalformed(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return error instanceof RangeError || (typeof code === "string" && malformed.test(code));
+}
+
+/** What a body that broke says of its provider. */
+export function bodyFailure(error: unknown): ErrorCode {
+  return isMalformed(error) ? "upstream_bad_answer" : "upstream_truncated";
 }
 
 function describe(error: unknown): string {

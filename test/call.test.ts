@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { type BodyLimits, parseCall, readBody, withModel } from "../src/call.ts";
+import { type BodyLimits, readBody } from "../src/body.ts";
+import { parseCall, withModel } from "../src/call.ts";
 import type { CalledRoute } from "../src/contract/plugin.ts";
 import { defineFactKeys } from "../src/kit/json-facts.ts";
 import {
@@ -14,6 +15,7 @@ const limits: BodyLimits = { bodyBytes: 100, bodyBytesInFlight: 250, bodyTimeout
 const route: CalledRoute = { surface: "chat", target: undefined };
 const keys = defineFactKeys(lineDialect.factKeys);
 const encoder = new TextEncoder();
+const free = (): void => {};
 
 /** A body that comes in chunks, with no length declared. */
 function chunked(...sizes: readonly number[]): ReadableStream<Uint8Array> {
@@ -55,7 +57,7 @@ describe("readBody", () => {
   test.each(cases)("%s", async (_name, body, headers, expected) => {
     const { x } = exchangeOf({ headers, ...(body !== undefined && { body }) });
     const budget = { held: 0 };
-    const read = await readBody(x, limits, budget);
+    const read = await readBody(x, limits, budget, free);
     if ("code" in read) {
       expect(read.code).toBe(expected as never);
       expect(budget.held).toBe(0);
@@ -79,7 +81,7 @@ describe("readBody", () => {
     const headers = { "content-length": String(bytes) };
     const { x } = exchangeOf({ body: "x".repeat(bytes), headers });
     const budget = { held };
-    const read = await readBody(x, limits, budget);
+    const read = await readBody(x, limits, budget, free);
     expect("bytes" in read).toBe(ok);
     if ("code" in read) expect(read).toEqual({ code: "overloaded", retryAfterSeconds: 1 });
     else read.release();
@@ -88,12 +90,12 @@ describe("readBody", () => {
 
   test("a chunked body reserves the largest one until it is read", async () => {
     const budget = { held: 151 };
-    const first = await readBody(exchangeOf({ body: chunked(1) }).x, limits, budget);
+    const first = await readBody(exchangeOf({ body: chunked(1) }).x, limits, budget, free);
     expect(first).toMatchObject({ code: "overloaded" });
     budget.held = 150;
     const pending = new ReadableStream<Uint8Array>({});
     const { x, house } = exchangeOf({ body: pending });
-    const reading = readBody(x, limits, budget);
+    const reading = readBody(x, limits, budget, free);
     expect(budget.held).toBe(250);
     await sleep(0);
     house.clock.advance(1000);
@@ -102,12 +104,50 @@ describe("readBody", () => {
     expect(budget.held).toBe(150);
   });
 
+  const KiB = 1024;
+  const growing: readonly (readonly [
+    name: string,
+    sizes: readonly number[],
+    held: number,
+    code: string,
+  ])[] = [
+    ["fits", [100 * KiB, 100 * KiB], 0, ""],
+    ["fits beside others", [100 * KiB, 100 * KiB], 200 * KiB, ""],
+    ["no room to grow", [100 * KiB, 100 * KiB], 201 * KiB, "overloaded"],
+    ["no room to begin", [1], 500 * KiB, "overloaded"],
+    ["at the largest", Array(5).fill(100 * KiB), 100 * KiB, ""],
+    ["one above the largest", [...Array(5).fill(100 * KiB), 1], 100 * KiB, "body_too_large"],
+  ];
+  test.each(growing)(
+    "a chunked body holds what it has grown to: %s",
+    async (_name, sizes, held, code) => {
+      const roomy = { bodyBytes: 500 * KiB, bodyBytesInFlight: 600 * KiB, bodyTimeoutMs: 1000 };
+      const budget = { held };
+      const freed: number[] = [];
+      const read = await readBody(
+        exchangeOf({ body: chunked(...sizes) }).x,
+        roomy,
+        budget,
+        (bytes) => void freed.push(bytes.byteLength),
+      );
+      if ("code" in read) {
+        expect([read.code, budget.held]).toEqual([code as typeof read.code, held]);
+        return;
+      }
+      const total = sizes.reduce((sum, size) => sum + size, 0);
+      expect([read.bytes.byteLength, budget.held - held]).toEqual([total, total]);
+      expect(freed.reduce((sum, size) => sum + size, 0)).toBeGreaterThan(total);
+      read.release();
+      expect(budget.held).toBe(held);
+    },
+  );
+
   test("a body that breaks off gives its budget back", async () => {
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => controller.error(new Error("reset")),
     });
     const budget = { held: 0 };
-    const read = await readBody(exchangeOf({ body }).x, limits, budget);
+    const read = await readBody(exchangeOf({ body }).x, limits, budget, free);
     expect(read).toMatchObject({ code: "bad_request" });
     expect(budget.held).toBe(0);
   });
@@ -117,7 +157,7 @@ describe("readBody", () => {
     const headers = how === "declared" ? { "content-length": "10" } : {};
     const { x } = exchangeOf({ body: new ReadableStream<Uint8Array>({}), headers });
     const budget = { held: 0 };
-    const reading = readBody(x, limits, budget);
+    const reading = readBody(x, limits, budget, free);
     await sleep(0);
     x.stop({ code: "shutting_down" });
     expect(await reading).toMatchObject({ code: "shutting_down" });
@@ -126,7 +166,7 @@ describe("readBody", () => {
 
   test("its deadline is over once the body is there", async () => {
     const { x, house } = exchangeOf({ body: "x", headers: { "content-length": "1" } });
-    await readBody(x, limits, { held: 0 });
+    await readBody(x, limits, { held: 0 }, free);
     house.clock.advance(5000);
     house.live.tick();
     expect(x.stopped).toBeUndefined();

@@ -29,7 +29,7 @@ async function start(covers: Coverage, yaml: string, required = false) {
   const { live, clock } = createStubHouse();
   const house: House = {
     ...{ live, clock, log: createLogLines(), kept: new Map(), budget: { held: 0 } },
-    ...{ announcements: [], draining: false, reloadRejected: false },
+    ...{ gauges: [], announcements: [], draining: false, reloadRejected: false },
   };
   const made = await enforce([policy], config, house, createStubHost().facts);
   return made.ok ? [] : made.problems;

@@ -3,6 +3,7 @@ import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import type { Attempt, AttemptResult, Outcome } from "../src/contract/policy.ts";
 import { handleCall } from "../src/handle.ts";
 import { defineFactKeys } from "../src/kit/json-facts.ts";
+import { wholeBytes } from "../src/opening.ts";
 import { refuse } from "../src/reply.ts";
 import { createRouter, type Router } from "../src/router.ts";
 import type { Pool } from "../src/runtime/runtime.ts";
@@ -68,6 +69,7 @@ function start(options: RunOptions = {}) {
     {
       limits,
       budget,
+      free: () => {},
       log,
       openStream,
       fail: (failed) => refuse(failed, { code: "internal" }),
@@ -95,6 +97,7 @@ function json(body: string, status = 200, headers: Record<string, string> = {}) 
 /** A stream of events; `undefined` breaks it, `"hang"` leaves it open. */
 function events(...parts: readonly (string | undefined)[]): Pool["fetch"] {
   return (_url, { signal }) => {
+    const left = [...parts];
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
         signal.addEventListener("abort", () => {
@@ -104,18 +107,56 @@ function events(...parts: readonly (string | undefined)[]): Pool["fetch"] {
             // It had ended.
           }
         });
-        for (const part of parts) {
-          if (part === undefined) return controller.error(new Error("reset"));
-          if (part === "hang") return;
-          controller.enqueue(encoder.encode(part));
-        }
-        controller.close();
+      },
+      // One by one, since an error takes what is not read yet with it.
+      pull(controller) {
+        if (left.length === 0) return controller.close();
+        const part = left.shift();
+        if (part === undefined) return controller.error(new Error("reset"));
+        if (part === "hang") return new Promise<void>(() => {});
+        return controller.enqueue(encoder.encode(part));
       },
     });
     const headers = { "content-type": "text/event-stream" };
     return Promise.resolve(new Response(body, { headers }));
   };
 }
+
+/** A body of no length and no type. */
+function plain(parts: readonly string[]): Pool["fetch"] {
+  return () => {
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const part of parts) controller.enqueue(encoder.encode(part));
+        controller.close();
+      },
+    });
+    return Promise.resolve(new Response(body));
+  };
+}
+
+/** A body that fails before its first byte. */
+function failingBody(error: Error): Pool["fetch"] {
+  return () => {
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.error(error);
+      },
+    });
+    return Promise.resolve(new Response(body));
+  };
+}
+
+const long = `{"a":"${"x".repeat(wholeBytes)}"`;
+const badBodies: readonly (readonly [name: string, body: string | Error, code: string])[] = [
+  ["HTML", "<html>", "upstream_bad_answer"],
+  ["words", "hello", "upstream_bad_answer"],
+  ["nothing", "", "upstream_bad_answer"],
+  ["cut JSON", '{"a":', "upstream_truncated"],
+  ["a reset body", Object.assign(new Error("no"), { code: "ECONNRESET" }), "upstream_truncated"],
+  ["a bad chunk", Object.assign(new Error("no"), { code: "InvalidHTTP" }), "upstream_bad_answer"],
+  ["a bomb", new RangeError("decoded body out of bounds"), "upstream_bad_answer"],
+];
 
 function failing(code: string): Pool["fetch"] {
   return () => Promise.reject(Object.assign(new Error("no"), { code }));
@@ -268,6 +309,54 @@ describe("finish and attemptEnd, exactly once:", () => {
       200,
       ["failed"],
     ],
+    [
+      "complete, then reset",
+      one(events(...complete, undefined)),
+      "success",
+      undefined,
+      200,
+      ["ok"],
+    ],
+    [
+      "its own error, then reset",
+      one(events("data: failed\n\n", undefined)),
+      "upstream_error",
+      undefined,
+      200,
+      ["failed"],
+    ],
+    ["a stream by no name", one(plain(complete)), "success", undefined, 200, ["ok"]],
+    [
+      "a stream by no name, cut",
+      one(plain(["data: hello\n\n"])),
+      "upstream_error",
+      "upstream_truncated",
+      200,
+      ["failed"],
+    ],
+    ...badBodies.map(([name, body, code]): Ending => {
+      const fault = body instanceof Error ? failingBody(body) : plain([body]);
+      return [name, one(fault), "upstream_error", code, 502, ["failed"]];
+    }),
+    ["long, and whole", one(plain([long, "}"])), "success", undefined, 200, ["ok"]],
+    [
+      "long, and cut",
+      one(plain([long, "x"])),
+      "upstream_error",
+      "upstream_truncated",
+      200,
+      ["failed"],
+    ],
+    ...[204, 206, 304].map(
+      (status): Ending => [
+        `status ${status}`,
+        one(() => Promise.resolve(new Response(null, { status }))),
+        "upstream_error",
+        "upstream_bad_answer",
+        502,
+        ["failed"],
+      ],
+    ),
     [
       "unknown coding",
       one(json("abc", 200, { "content-encoding": "x-rot13" })),
@@ -581,8 +670,10 @@ describe("a connection that was kept and is stale", () => {
   test.each(staleCodes)("%s: the request is sent once more, and no third time", async (code) => {
     let sent = 0;
     let answers = false;
-    const fetch: Pool["fetch"] = () => {
+    const fresh: unknown[] = [];
+    const fetch: Pool["fetch"] = (_url, init) => {
       sent += 1;
+      fresh.push(init.fresh);
       if (answers) return json("{}")();
       return Promise.reject(Object.assign(new Error("no"), { code }));
     };
@@ -596,8 +687,44 @@ describe("a connection that was kept and is stale", () => {
     const run = start({ router });
     expect(await settle(run)).toContain("upstream_unreachable");
     expect(sent).toBe(2);
+    // The next kept connection may be stale, too.
+    expect(fresh.slice(-2)).toEqual([false, true]);
     expect(run.told.ended).toHaveLength(1);
   });
+
+  const breaks: readonly (readonly [fastestMs: number, afterMs: number, sent: number])[] = [
+    // A busy machine may take some time to see it.
+    [1, 100, 2],
+    [1, 101, 1],
+    // No round trip takes longer than the fastest answer, and none may have begun to work.
+    [400, 400, 2],
+    [400, 401, 1],
+    [5000, 1000, 2],
+    [5000, 1001, 1],
+  ];
+  test.each(breaks)(
+    "fastest answer %d ms, broken after %d ms: sent %d",
+    async (fast, after, sent) => {
+      const house = createStubHouse();
+      const wide = { firstByteMs: 60_000, idleMs: 60_000, totalMs: 60_000 };
+      const seen: number[] = [];
+      let breaksOff = false;
+      const fetch: Pool["fetch"] = () => {
+        if (!breaksOff) {
+          house.clock.advance(fast);
+          return json("{}")();
+        }
+        seen.push(1);
+        house.clock.advance(after);
+        return Promise.reject(Object.assign(new Error("no"), { code: "ECONNRESET" }));
+      };
+      const router = createRouter([{ ...activeProvider({ fetch }), timeouts: wide }]);
+      await settle(start({ router, house }));
+      breaksOff = true;
+      expect(await settle(start({ router, house }))).toContain("upstream_unreachable");
+      expect(seen).toHaveLength(sent);
+    },
+  );
 
   test("other failures are not sent again", async () => {
     let sent = 0;

@@ -24,6 +24,8 @@ describe("toUpstreamHeaders", () => {
     ["idempotency-key", "k"],
     ["x-session-affinity", "s"],
     ["priority", "u=1"],
+    ["x-goog-api-client", "google-genai-sdk/3.3.0 gl-node/v20"],
+    ["x-goog-request-params", "model=models%2Fm"],
   ];
   const stop: readonly string[] = [
     ...["keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"],
@@ -33,6 +35,8 @@ describe("toUpstreamHeaders", () => {
     ...["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-client-ip"],
     ...["true-client-ip", "cf-connecting-ip", "cf-ray", "x-cluster-client-ip", "fastly-client-ip"],
     ...["client-ip", "x-original-forwarded-for", "x-envoy-external-address"],
+    ...["x-goog-fieldmask", "x-goog-user-project"],
+    ...["x-http-method-override", "x-http-method", "x-method-override"],
     ...["sec-fetch-site", "sec-ch-ua", "x-cliproxy-anything"],
   ];
   const cases: readonly Case[] = [
@@ -125,6 +129,51 @@ describe("toClientHeaders", () => {
   ];
   test.each(passed)("passes %s", (name, value) => {
     expect(toClientHeaders(x, new Headers({ [name]: value }))).toEqual({ ...ours, [name]: value });
+  });
+
+  const now = "Wed, 25 Nov 2026 12:00:00 GMT";
+  type Wait = readonly [
+    name: string,
+    value: string,
+    passed: string | undefined,
+    date: string | undefined,
+  ];
+  const waits: readonly Wait[] = [
+    ["retry-after", "86400", "86400", undefined],
+    ["retry-after", "86401", "86400", undefined],
+    ["retry-after", "1.5", "2", undefined],
+    ["retry-after", "-1", undefined, undefined],
+    ["retry-after", "1e3", undefined, undefined],
+    ["retry-after", "5, 6", undefined, undefined],
+    ["retry-after", "soon", undefined, undefined],
+    ["retry-after", "Wed, 25 Nov 2026 12:00:07 GMT", "7", now],
+    ["retry-after", "Wed, 25 Nov 2026 11:00:00 GMT", "0", now],
+    ["retry-after", "Fri, 25 Nov 2096 12:00:00 GMT", "86400", now],
+    ["retry-after", "Wed, 25 Nov 2026 12:00:07 GMT", undefined, undefined],
+    ["retry-after-ms", "86400001", "86400000", undefined],
+    ["retry-after-ms", "-1", undefined, undefined],
+    ["x-should-retry", "maybe", undefined, undefined],
+  ];
+  test.each(waits)("%s: %s is told as %p", (name, value, passed, date) => {
+    const headers = new Headers({ [name]: value, ...(date !== undefined && { date }) });
+    expect(toClientHeaders(x, headers)[name]).toBe(passed);
+  });
+
+  const limits: readonly (readonly [name: string, value: string, isPassed: boolean])[] = [
+    [`x-ratelimit-${"a".repeat(52)}`, "1", true],
+    [`x-ratelimit-${"a".repeat(53)}`, "1", false],
+    ["x-ratelimit-a", "1".repeat(128), true],
+    ["x-ratelimit-a", "1".repeat(129), false],
+    ["x-ratelimit-a", "caf\u00e9", false],
+  ];
+  test.each(limits)("bounds what limits are told: %s: %s", (name, value, isPassed) => {
+    expect(toClientHeaders(x, new Headers({ [name]: value }))[name] === value).toBe(isPassed);
+  });
+
+  test.each([32, 33])("of %d limits, 32 are told", (count) => {
+    const many = Array.from({ length: count }, (_, i) => [`x-ratelimit-${i}`, "1"] as const);
+    const out = toClientHeaders(x, new Headers(many as [string, string][]));
+    expect(Object.keys(out).filter((name) => name.startsWith("x-ratelimit-"))).toHaveLength(32);
   });
 
   const stopped = [

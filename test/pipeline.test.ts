@@ -20,7 +20,13 @@ import { activePolicy, createLogLines, createStubHouse, startExchange } from "./
 
 const call: Call = { model: "m", stream: false, maxTokens: undefined, bodyBytes: 2 };
 const attempt: Attempt = { index: 0, provider: "p", credentialId: "c", model: "m" };
-const result: AttemptResult = { kind: "ok", status: 200, usage: undefined, bytes: 0 };
+const result: AttemptResult = {
+  kind: "ok",
+  status: 200,
+  usage: undefined,
+  bytes: 0,
+  durationMs: 0,
+};
 const outcome = { kind: "success", status: 200, bytes: 0, durationMs: 0 } as Outcome;
 const gateHooks = ["request", "call", "attempt", "response"] as const;
 type GateHook = (typeof gateHooks)[number];

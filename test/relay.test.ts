@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import type { Refusal } from "../src/errors.ts";
-import { Relay, type RelayEnd, type RelayLimits, type RelayTap } from "../src/relay.ts";
+import {
+  type LastWords,
+  Relay,
+  type RelayEnd,
+  type RelayLimits,
+  type RelayTap,
+} from "../src/relay.ts";
 import { createStubHouse, startExchange } from "./harness/stubs.ts";
 import { sleep } from "./harness/wait.ts";
 
@@ -16,6 +22,12 @@ interface Setup {
   /** What `broken` says; undefined: the connection is cut. */
   readonly words?: (refusal: Refusal) => string | undefined;
   readonly request?: AbortSignal;
+  /** Read before the relay. */
+  readonly opening?: readonly string[];
+  /** Nothing is missing, however it breaks. */
+  readonly isComplete?: boolean;
+  /** The source's own end leaves something missing. */
+  readonly isCutAtEnd?: boolean;
 }
 
 /** A relay between a source that a test feeds and a sink that a test may block. */
@@ -36,18 +48,21 @@ function setUp(setup: Setup = {}) {
     { highWaterMark: 0 },
   );
   const pushed: string[] = [];
-  const toBytes = (text: string | undefined) => (text === undefined ? text : encoder.encode(text));
+  const toWords = (text: string | undefined, none: "complete" | "cut"): LastWords =>
+    text === undefined ? none : encoder.encode(text);
   const tap: RelayTap = {
     push: (chunk) => void pushed.push(decoder.decode(chunk)),
-    end: () => toBytes(setup.last),
+    end: () => toWords(setup.last, setup.isCutAtEnd ? "cut" : "complete"),
     broken: (refusal) =>
-      toBytes(setup.words === undefined ? `<${refusal.code}>` : setup.words(refusal)),
+      setup.isComplete
+        ? "complete"
+        : toWords(setup.words === undefined ? `<${refusal.code}>` : setup.words(refusal), "cut"),
   };
   const ends: RelayEnd[] = [];
   const totalAtMs = house.clock.mono() + totalMs;
-  const relay = new Relay(x, body, tap, { ...usual, totalAtMs, ...setup.limits }, (end) =>
-    ends.push(end),
-  );
+  const limits = { ...usual, totalAtMs, ...setup.limits };
+  const opening = (setup.opening ?? []).map((text) => encoder.encode(text));
+  const relay = new Relay(x, body, tap, limits, (end) => ends.push(end), opening);
   const written: string[] = [];
   const blocked: (() => void)[] = [];
   let block = false;
@@ -106,6 +121,7 @@ describe("relay", () => {
   const truncated = { refusal: { code: "upstream_truncated" }, clientGone: false } as const;
   const endings: readonly Ending[] = [
     ["early end", { last: "<early>" }, (r) => r.finish(), ["<early>", "[close]"], truncated, 0],
+    ["early end without words", { isCutAtEnd: true }, (r) => r.finish(), ["[cut]"], truncated, 0],
     ["reset", {}, (r) => r.fail(), ["<upstream_truncated>", "[close]"], truncated, 0],
     ["reset without words", { words: () => undefined }, (r) => r.fail(), ["[cut]"], truncated, 0],
     ["client leaves", {}, (r) => r.relay.gone(), [], { refusal: undefined, clientGone: true }, 1],
@@ -200,6 +216,46 @@ describe("relay", () => {
     expect(r.ends).toMatchObject([{ refusal: undefined }]);
   });
 
+  test("what was read before comes first", async () => {
+    const r = setUp({ opening: ["a", "b"] });
+    const running = r.run();
+    r.feed("c");
+    r.finish();
+    await running;
+    expect(r.written).toEqual(["a", "b", "c", "[close]"]);
+    expect(r.pushed).toEqual(["a", "b", "c"]);
+    expect(r.ends).toMatchObject([{ bytes: 3, refusal: undefined }]);
+  });
+
+  const complete: readonly (readonly [
+    name: string,
+    how: (r: ReturnType<typeof setUp>) => unknown,
+  ])[] = [
+    ["breaks", (r) => r.fail()],
+    ["falls silent", (r) => r.wait(1001)],
+    ["is stopped", (r) => r.x.stop({ code: "shutting_down" })],
+  ];
+  test.each(complete)("a body that is complete stays so when its source %s", async (_name, how) => {
+    const r = setUp({ isComplete: true });
+    const running = r.run();
+    r.feed("all");
+    await sleep(0);
+    await how(r);
+    await running;
+    expect(r.written).toEqual(["all", "[close]"]);
+    expect(r.ends).toEqual([{ bytes: 3, refusal: undefined, clientGone: false }]);
+  });
+
+  test("an end that only a cut can tell", async () => {
+    const r = setUp({ isCutAtEnd: true });
+    const running = r.run();
+    r.feed("half");
+    r.finish();
+    await running;
+    expect(r.written).toEqual(["half", "[cut]"]);
+    expect(r.ends).toMatchObject([{ refusal: { code: "upstream_truncated" } }]);
+  });
+
   const early: readonly (readonly [name: string, before: boolean])[] = [
     ["before the relay is made", true],
     ["before the client asks for the body", false],
@@ -210,7 +266,7 @@ describe("relay", () => {
     const source = new ReadableStream<Uint8Array>({});
     const tap: RelayTap = {
       push() {},
-      end: () => undefined,
+      end: () => "complete" as const,
       broken: ({ code }) => encoder.encode(code),
     };
     const ends: RelayEnd[] = [];

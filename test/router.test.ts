@@ -113,6 +113,16 @@ test("wrong dialect names the endpoint that would do", () => {
   expect(messageOf(undefined)).toContain("speaks other (POST /other),");
 });
 
+test("a refusal writes a pattern as a person would", () => {
+  const spoken: Dialect = {
+    ...lineDialect,
+    name: "other",
+    routes: [{ method: "POST", path: "/v1/models/:target{.+:speak}", surface: "gemini" }],
+  };
+  const found = createRouter([other], [spoken]).resolve("foreign", "line", "gemini");
+  expect((found as { message?: string }).message).toContain("(POST /v1/models/{model}:speak)");
+});
+
 describe("credentials", () => {
   const many = activeProvider({
     name: "many",

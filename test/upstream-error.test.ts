@@ -69,6 +69,20 @@ describe("readUpstreamError", () => {
   });
 });
 
+test("a body that does not come is not waited for", async () => {
+  let fail: (error: Error) => void = () => {};
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('{"error":'));
+      fail = (error) => controller.error(error);
+    },
+  });
+  const response = new Response(body, { status: 500 });
+  const cancel = () => fail(new Error("aborted"));
+  const error = await readUpstreamError({ response, cancel, totalAtMs: 0 }, undefined, 1);
+  expect(error).toMatchObject({ status: 500, body: undefined });
+});
+
 describe("toRefusal", () => {
   type Case = readonly [status: number, body: string | undefined, code: string | undefined];
   const cases: readonly Case[] = [
@@ -77,6 +91,7 @@ describe("toRefusal", () => {
     [500, "{}", undefined],
     [400, undefined, "upstream_bad_answer"],
     [500, undefined, "upstream_bad_answer"],
+    [429, undefined, "all_skipped"],
     [401, "{}", "upstream_refused_credential"],
     [403, "{}", "upstream_refused_credential"],
     [401, undefined, "upstream_refused_credential"],

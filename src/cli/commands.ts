@@ -93,6 +93,36 @@ export const commands: readonly Command[] = [
     load: async () => ({ run: (await import("./policies.ts")).plan }),
   },
   {
+    name: "audit verify",
+    summary: "check that nobody has changed the audit log",
+    details:
+      "Checks the chain of the configured log and of the files it was rotated to, or of the files " +
+      "named. Every record that was edited, removed, moved or inserted is told by file and line. " +
+      "What was cut off at the end can be missed only up to the last checkpoint: keep copies of the " +
+      "checkpoints elsewhere, and give them by --checkpoint.",
+    options: {
+      checkpoint: {
+        type: "string",
+        value: "FILE",
+        completes: "file",
+        summary: "any text with checkpoints in it, such as the operational log",
+      },
+      key: {
+        type: "string",
+        value: "FILE",
+        completes: "file",
+        summary: "the audit key, instead of audit.key in auth.dir",
+      },
+    },
+    positionals: [{ name: "file", summary: "a file of the log", optional: true, multiple: true }],
+    examples: [
+      "cliproxy audit verify",
+      "cliproxy audit verify --checkpoint /mnt/elsewhere/checkpoints",
+      "cliproxy audit verify --key ./audit.key audit.log.1 audit.log",
+    ],
+    load: () => import("./audit-verify.ts"),
+  },
+  {
     name: "completions",
     summary: "print a completion script for a shell",
     options: {},

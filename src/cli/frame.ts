@@ -97,7 +97,8 @@ function help(
   return asked ? exitCodes.fine : exitCodes.wrongUsage;
 }
 
-function fail(io: Io, problem: UsageProblem, exitCode: number): number {
+/** Tells a problem in the form that was asked for; returns the exit code. */
+export function fail(io: Io, problem: UsageProblem, exitCode: number): number {
   if (io.json) {
     const { code, message, mend } = problem;
     io.err(`${escapeControls(JSON.stringify({ error: { code, message, mend } }))}\n`);

@@ -16,6 +16,7 @@ export function createHouse(log: Logger): House {
     live: new Live(systemClock),
     kept: new Map(),
     budget: { held: 0 },
+    gauges: [],
     announcements: [],
     draining: false,
     reloadRejected: false,

@@ -1,8 +1,7 @@
 import { assemble } from "../assembly.ts";
 import { surfaces } from "../contract/types.ts";
 import { silentLogger } from "../log.ts";
-import { inLine } from "../pipeline.ts";
-import type { PlannedPolicy } from "../plan.ts";
+import { type Plan, type PlannedPolicy, usualLine } from "../plan.ts";
 import { policies } from "../registry.gen.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
@@ -10,7 +9,7 @@ import { configSource, createHouse, refuseConfig } from "./house.ts";
 
 /** `policies list`: what there is, and which keys each claims. */
 export function list({ io }: CommandContext): number {
-  const known = inLine(policies).map(({ name, stage, summary, config }) => ({
+  const known = usualLine(policies).map(({ name, stage, policy: { summary, config } }) => ({
     name,
     stage,
     summary,
@@ -36,13 +35,17 @@ export async function plan(context: CommandContext): Promise<number> {
   const { generation } = assembled;
   generation.retire();
   if (io.json) io.out(`${JSON.stringify(generation.plan)}\n`);
-  else io.out(`${table(generation.plan.policies).join("\n")}\n`);
+  else io.out(`${lines(generation.plan).join("\n")}\n`);
   return exitCodes.fine;
 }
 
 function shorten(seen: readonly string[]): string {
   if (!surfaces.every((surface) => seen.includes(surface))) return seen.join(",");
   return seen.includes("admin") ? "all,admin" : "all";
+}
+
+function lines({ policies: planned, gaps }: Plan): string[] {
+  return [...table(planned), ...gaps.map(({ key, what }) => `gap: ${key} ${what}`)];
 }
 
 function table(planned: readonly PlannedPolicy[]): string[] {

@@ -35,7 +35,10 @@ export async function run(context: CommandContext): Promise<number> {
     let stopping = false;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       onSignal(signal, () => {
-        if (stopping) exit(exitCodes.fine);
+        if (stopping) {
+          server.end().finally(() => exit(exitCodes.fine));
+          return;
+        }
         stopping = true;
         files.close();
         log.info("draining", { signal, running: house.live.size });
@@ -116,15 +119,17 @@ function greet(
   file: string | undefined,
 ): void {
   const { io } = context;
-  const { current, url } = server;
+  const { current, url, sideUrls } = server;
   const keys = house.announcements.splice(0);
   if (io.json) {
     const { plan, warnings } = current;
+    const told = { url, listeners: sideUrls, config: file ?? null };
     const made = keys.map(({ title, path }) => ({ title, path }));
-    io.out(`${JSON.stringify({ url, config: file ?? null, keys: made, plan, warnings })}\n`);
+    io.out(`${JSON.stringify({ ...told, keys: made, plan, warnings })}\n`);
     return;
   }
   const lines = [`cliproxy listens on ${url}`, `  config    ${file ?? "none: safe defaults"}`];
+  for (const [name, side] of Object.entries(sideUrls)) lines.push(`  ${name.padEnd(10)}${side}`);
   for (const made of keys) lines.push(...keyLines(made, io.isTerminal));
   lines.push(...planLines(current.plan));
   for (const warning of current.warnings) lines.push(`  warning   ${warning}`);

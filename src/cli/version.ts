@@ -1,5 +1,6 @@
 import { arch, platform } from "node:os";
 import { currentRuntime } from "../runtime/process.ts";
+import { isRelease } from "../version.ts";
 import { type CommandContext, exitCodes } from "./command.ts";
 
 /** Shows what a bug report needs. */
@@ -11,7 +12,7 @@ export async function run({ io, version }: CommandContext): Promise<number> {
     io.out(`${JSON.stringify({ version, runtime, platform: machine })}\n`);
     return exitCodes.fine;
   }
-  const form = compiled ? "single executable" : "from source";
+  const form = compiled ? "single executable" : isRelease ? "one module" : "from source";
   io.out(
     `cliproxy ${version}\n  runtime   ${name} ${runtimeVersion}, ${form}\n  platform  ${machine}\n`,
   );

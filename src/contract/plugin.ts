@@ -141,6 +141,7 @@ export interface LocalRequest {
   readonly stream: boolean;
   /** The client's query with its `?`, or an empty string. */
   readonly query: string;
+  /** Good until the answer is given: its memory may be taken back afterwards. */
   readonly body: Uint8Array;
   readonly signal: AbortSignal;
 }

@@ -21,7 +21,8 @@ export interface Policy<S extends GenericSchema = GenericSchema> {
   readonly name: string;
   /** One sentence for the plan and the README. */
   readonly summary: string;
-  readonly stage: Stage;
+  /** Its place in line; ties by name. */
+  readonly stage: Stage | ((config: InferOutput<S>) => Stage);
   /** What a throw, a deadline or a non-verdict does: 503, or go on (only without a gate hook). */
   readonly onFault: "closed" | "open";
   readonly covers: Coverage;
@@ -68,6 +69,12 @@ export interface Hooks {
   finish?(x: Exchange, outcome: Outcome): void;
   /** What another policy or the core told by `host.emit`. */
   event?(event: SecurityEvent): void;
+  /** Types that `event` is told; absent: all. Events that nobody hears need not be made. */
+  readonly hears?: readonly EventType[];
+  /** Adds listeners of its own; they open when the generation begins to serve. */
+  listen?(plan: ListenPlan): void;
+  /** Its generation serves from now on; that of a rejected reload never hears it. */
+  adopted?(): void;
   /** Set on every response of the house, health and errors included. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Handlers of its management operations, by id. */
@@ -96,6 +103,8 @@ export interface Deny {
 export interface Edit {
   /** Only from stage `identity`, in `request`. */
   readonly principal?: Principal;
+  /** Only from stage `edge`, in `request`: the address is on a trust list. */
+  readonly trusted?: true;
   /** Only from `response`: value to set, or null to remove. */
   readonly headers?: Readonly<Record<string, string | null>>;
 }
@@ -117,6 +126,12 @@ export interface Exchange {
   readonly path: string;
   /** The true client address, canonical. */
   readonly ip: string;
+  /** The other end of the socket, canonical. */
+  readonly peer: string;
+  /** The peer is one of `server.trusted_proxies`: only then is what it forwards believed. */
+  readonly proxied: boolean;
+  /** The address is on a trust list: limits by address let it pass, and nothing else does. */
+  readonly trusted: boolean;
   /** Monotonic milliseconds. */
   readonly startedAtMs: number;
   readonly principal: Principal | undefined;
@@ -153,6 +168,7 @@ export interface AttemptResult {
   readonly usage: Usage | undefined;
   /** Bytes of the reply that were passed on. */
   readonly bytes: number;
+  readonly durationMs: number;
 }
 
 export interface ResponseHead {
@@ -174,18 +190,25 @@ export interface Outcome {
   readonly usage: Usage | undefined;
   readonly bytes: number;
   readonly durationMs: number;
+  /** From the start until the first byte of a reply was passed on; undefined: none was. */
+  readonly firstByteMs: number | undefined;
 }
+
+/** What can happen that somebody may have to know. */
+export const eventTypes = [
+  "auth_success",
+  "auth_failure",
+  "token_refresh",
+  "config_change",
+  "provider_request",
+  "security_violation",
+  "suspicious_activity",
+] as const;
+export type EventType = (typeof eventTypes)[number];
 
 /** What audit and metrics hear; never a secret, never a prompt. */
 export interface SecurityEvent {
-  readonly type:
-    | "auth_success"
-    | "auth_failure"
-    | "token_refresh"
-    | "config_change"
-    | "provider_request"
-    | "security_violation"
-    | "suspicious_activity";
+  readonly type: EventType;
   readonly result: string;
   readonly provider?: string;
   readonly userId?: string;
@@ -202,10 +225,51 @@ export interface PolicyHost {
   readonly facts: HostFacts;
   readonly live: LiveRegistry;
   emit(event: SecurityEvent): void;
+  /** Whether any policy listens to events of that type: ask before making a frequent one. */
+  hears(type: EventType): boolean;
+  /**
+   * Offers a reading to whoever exports metrics; call it in `create`.
+   * @param name `cliproxy_…`, its unit last
+   * @param help one sentence
+   * @param labels names; their values must come from a small, closed set
+   * @param read called at a scrape: tells each series by `set`
+   * @throws Error when the name is malformed or taken
+   */
+  gauge(name: string, help: string, labels: readonly string[], read: ReadGauge): void;
+  /** All readings that the house and the policies of this generation offer. */
+  gauges(): readonly Gauge[];
   /** Shows something made at first start: the secret goes to a terminal only, the path anywhere. */
   announce(made: { title: string; path: string; secret: string | undefined }): void;
   /** State that outlives a reload, by policy name and key. */
   keep<T>(key: string, make: () => T): T;
+}
+
+/** @param set takes a value and those of the labels, in their order */
+export type ReadGauge = (set: (value: number, ...labels: readonly string[]) => void) => void;
+
+export interface Gauge {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly read: ReadGauge;
+}
+
+/** The listeners of a generation, beside the one that clients call. */
+export interface ListenPlan {
+  add(listener: PlannedListener): void;
+}
+
+export interface PlannedListener {
+  /** What is behind it: kept through reloads while name, host and port stay. */
+  readonly name: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Where its port stands in the configuration. */
+  readonly portKey: string;
+  /** What to show a person who looks for it, such as `/metrics`. */
+  readonly path: string;
+  handle(request: Request): Response | Promise<Response>;
 }
 
 export interface HostFacts {
@@ -213,9 +277,13 @@ export interface HostFacts {
   readonly authDir: string;
   /** Names of the configured providers. */
   readonly providers: readonly string[];
+  /** The vendor's own kind of provider, by dialect: whom a client meant that got no further. */
+  readonly homes: Readonly<Record<string, string>>;
   /** Host the main listener is bound to. */
   readonly listenHost: string;
   readonly listenPort: number;
+  /** Whether the main listener speaks TLS. */
+  readonly tls: boolean;
   /** False in `check` and `policies plan`: create nothing on disk. */
   readonly serving: boolean;
 }

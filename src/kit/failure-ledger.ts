@@ -1,3 +1,5 @@
+import { addressPrefix } from "./address-prefix.ts";
+
 /** The clock a ledger needs. */
 interface LedgerClock {
   mono(): number;
@@ -29,7 +31,7 @@ export class FailureLedger {
   /** Notes a failure; returns the milliseconds to wait, 0 while it is still free. */
   fail(address: string): number {
     const now = this.#clock.mono();
-    const key = prefixOf(address);
+    const key = addressPrefix(address);
     const known = this.#entries.get(key);
     const entry = known && now - known.lastMs < forgetMs ? known : { count: 0, lastMs: now };
     entry.count += 1;
@@ -48,21 +50,4 @@ export class FailureLedger {
   get size(): number {
     return this.#entries.size;
   }
-}
-
-/** One IPv6 client owns a whole /64, so that is the unit. */
-function prefixOf(address: string): string {
-  if (!address.includes(":")) return address;
-  const [head = ""] = address.split("%");
-  const [left = "", right] = head.split("::");
-  const groups = left === "" ? [] : left.split(":");
-  if (right !== undefined) {
-    const tail = right === "" ? [] : right.split(":");
-    while (groups.length + tail.length < 8) groups.push("0");
-    groups.push(...tail);
-  }
-  return groups
-    .slice(0, 4)
-    .map((g) => Number.parseInt(g, 16).toString(16))
-    .join(":");
 }

@@ -22,8 +22,16 @@ export type FactProblem = keyof typeof factProblems;
 export interface FactKeys<Name extends string = string> {
   readonly exact: ReadonlyMap<string, Name>;
   readonly folded: ReadonlySet<string>;
+  /** By length: most keys are plain ASCII, and are looked up by their bytes. */
+  readonly spelled: readonly (readonly SpelledKey<Name>[] | undefined)[];
   /** Those whose strings are text for a model: nobody compares them, so any character goes. */
   readonly texts: ReadonlySet<string>;
+}
+
+interface SpelledKey<Name> {
+  readonly name: Name;
+  readonly exact: Uint8Array;
+  readonly lower: Uint8Array;
 }
 
 /** A top-level value (undefined for an object or array) and its bytes, quotes included. */
@@ -74,7 +82,14 @@ export function defineFactKeys<const Name extends string>(
 ): FactKeys<Name> {
   const folded = new Set(names.map(fold));
   if (folded.size !== names.length) throw new Error("two fact keys look alike");
-  return { exact: new Map(names.map((name) => [name, name])), folded, texts: new Set(texts) };
+  const spelled: SpelledKey<Name>[][] = [];
+  for (const name of names) {
+    const exact = Buffer.from(name);
+    const lower = Buffer.from(name.toLowerCase());
+    spelled[exact.length] = [...(spelled[exact.length] ?? []), { name, exact, lower }];
+  }
+  const exact = new Map(names.map((name) => [name, name]));
+  return { exact, folded, spelled, texts: new Set(texts) };
 }
 
 /**
@@ -163,6 +178,7 @@ function keyEnd(s: Scanner, at: number, depth: number): number {
 
 function takeKey(s: Scanner, start: number, end: number): boolean {
   if (++s.keyCount > maxKeys) return fail(s, "too_many_keys", start) > 0;
+  if (isPlain(s.bytes, start + 1, end - 1)) return takePlainKey(s, start, end);
   const key = readString(s, start, end);
   if (key === undefined) return false;
   s.name = s.keys.exact.get(key);
@@ -172,10 +188,51 @@ function takeKey(s: Scanner, start: number, end: number): boolean {
   return !s.keys.folded.has(fold(key)) || fail(s, "case_variant_key", start) > 0;
 }
 
+/** As `takeKey`, without a string for the key: the house sees a dozen of them per request. */
+function takePlainKey(s: Scanner, start: number, end: number): boolean {
+  s.name = undefined;
+  const alike = s.keys.spelled[end - start - 2];
+  if (alike === undefined) return true;
+  for (const known of alike) {
+    const likeness = compare(s.bytes, start + 1, known);
+    if (likeness === "other") continue;
+    if (likeness === "variant") return fail(s, "case_variant_key", start) > 0;
+    s.name = known.name;
+    return !s.facts.has(known.name) || fail(s, "duplicate_key", start) > 0;
+  }
+  return true;
+}
+
+function compare(
+  bytes: Uint8Array,
+  at: number,
+  { exact, lower }: SpelledKey<string>,
+): "same" | "variant" | "other" {
+  let isSame = true;
+  for (let i = 0; i < exact.length; i++) {
+    const c = bytes[at + i] as number;
+    if (c === exact[i]) continue;
+    isSame = false;
+    if ((c >= 0x41 && c <= 0x5a ? c + 0x20 : c) !== lower[i]) return "other";
+  }
+  return isSame ? "same" : "variant";
+}
+
+/** Letters, digits and `_`: folding them changes no length, and they need no decoding. */
+function isPlain(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) {
+    const c = bytes[i] as number;
+    const isLetter = (c >= 0x61 && c <= 0x7a) || (c >= 0x41 && c <= 0x5a);
+    if (!isLetter && c !== 0x5f && !(c >= 0x30 && c <= 0x39)) return false;
+  }
+  return true;
+}
+
 function takeFact(s: Scanner, start: number, end: number): boolean {
   const first = s.bytes[start];
   let value: Fact["value"];
   if (first === 0x22) {
+    if (s.name === undefined && isHarmless(s.bytes, start + 1, end - 1)) return true;
     value = readString(s, start, end);
     if (value === undefined) return false;
   }
@@ -183,13 +240,36 @@ function takeFact(s: Scanner, start: number, end: number): boolean {
   if (first === 0x74 || first === 0x66) value = first === 0x74;
   else if (first === 0x6e) value = null;
   else if (first !== 0x22 && first !== 0x7b && first !== 0x5b) {
-    value = Number(s.bytes.toString("latin1", start, end));
+    value = readNumber(s.bytes, start, end);
   }
   const isText = typeof value === "string" && s.keys.texts.has(s.name);
   if (!isText && isAmbiguous(value, end - start)) return fail(s, "ambiguous_value", start) > 0;
   s.facts.set(s.name, { value, start, end });
   s.name = undefined;
   return true;
+}
+
+/** A short string without escapes and control characters: it is right as it stands. */
+function isHarmless(bytes: Uint8Array, from: number, to: number): boolean {
+  if (to - from > 64) return false;
+  for (let i = from; i < to; i++) {
+    const c = bytes[i] as number;
+    if (c < 0x20 || c === 0x5c) return false;
+  }
+  return true;
+}
+
+/** Whole numbers, which nearly all are, need no string; 15 digits are exact. */
+function readNumber(bytes: Buffer, start: number, end: number): number {
+  let value = 0;
+  for (let i = start; i < end; i++) {
+    const digit = (bytes[i] as number) - 0x30;
+    if (digit < 0 || digit > 9 || end - start > 15) {
+      return Number(bytes.toString("latin1", start, end));
+    }
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 // C parsers stop at NUL; lone surrogates and integers past 2^53 come out differently everywhere.

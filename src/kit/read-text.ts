@@ -6,7 +6,10 @@ import { inflate } from "./inflate.ts";
  * @returns the text; undefined if there is none, it is longer, or its coding is not known
  * @throws when the body breaks off or is not UTF-8
  */
-export async function readText(response: Response, mostBytes: number): Promise<string | undefined> {
+export async function readText(
+  response: Pick<Response, "headers" | "body">,
+  mostBytes: number,
+): Promise<string | undefined> {
   const encoding = response.headers.get("content-encoding");
   const limits = { bytes: mostBytes, ratio: 200, ratioFloor: mostBytes };
   const body =

@@ -36,6 +36,8 @@ const plan = v.strictObject({
       models: v.union([v.array(v.string()), v.literal("its own list")]),
     }),
   ),
+  /** What this runtime can't do. */
+  gaps: v.array(v.strictObject({ key: v.string(), what: v.string() })),
 });
 
 /** What every house answers, whatever its policies are. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { readBody } from "../call.ts";
+import { readBody } from "../body.ts";
 import { customMessage } from "../config/wording.ts";
 import type { AdminOperation } from "../contract/admin.ts";
 import type { Refusal } from "../errors.ts";
@@ -44,7 +44,9 @@ export async function readJson(
     const message = "Send the body as JSON, with `Content-Type: application/json`.";
     return { code: "unsupported_media_type", message };
   }
-  const read = await readBody(x, { bodyBytes, bodyBytesInFlight, bodyTimeoutMs }, budget);
+  const limits = { bodyBytes, bodyBytesInFlight, bodyTimeoutMs };
+  // These are small and rare: the collector may have them.
+  const read = await readBody(x, limits, budget, () => {});
   if ("code" in read) {
     if (read.code !== "body_too_large") return read;
     return { code: read.code, message: `A management request has at most ${bodyBytes} bytes.` };

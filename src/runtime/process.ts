@@ -1,3 +1,5 @@
+import { readdirSync } from "node:fs";
+import process from "node:process";
 import type { Runtime } from "./runtime.ts";
 
 /** The process as the rest of the house sees it. */
@@ -38,8 +40,32 @@ export function exit(code: number): never {
   process.exit(code);
 }
 
-/** The runtime that this is; other runtimes get their own file beside `bun.ts`. */
+/** The runtime that this is; only its own file is loaded. */
 export async function currentRuntime(): Promise<Runtime> {
-  const { bunRuntime } = await import("./bun.ts");
-  return bunRuntime;
+  const { bun, deno, node } = process.versions;
+  if (bun !== undefined) return (await import("./bun.ts")).bunRuntime;
+  const { createNodeRuntime } = await import("./node.ts");
+  return deno === undefined ? createNodeRuntime("node", node) : createNodeRuntime("deno", deno);
+}
+
+/** What the process uses of the machine. */
+export function processUsage(): {
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+  readonly heapBytes: number;
+  readonly openFiles: number;
+} {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  const cpuSeconds = (user + system) / 1e6;
+  return { cpuSeconds, rssBytes: rss, heapBytes: heapUsed, openFiles: countFiles() };
+}
+
+/** Only Linux lists them; elsewhere 0. */
+function countFiles(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return 0;
+  }
 }

@@ -4,11 +4,27 @@ export interface Runtime {
   readonly version: string;
   /** True for the single executable. */
   readonly compiled: boolean;
-  listen(options: ListenOptions): Listener;
+  /** What it can't do as the others do, here and now. */
+  readonly gaps: readonly RuntimeGap[];
+  /**
+   * Listens on an address.
+   * @throws what the system says of the address, with its `code`
+   */
+  listen(options: ListenOptions): Promise<Listener>;
   /** A `fetch` with a keep-alive pool of its own, without redirects, time limit or decoding. */
   openPool(options: PoolOptions): Pool;
-  /** A response body that a loop writes, with the client's back-pressure. */
-  openStream(source: ByteSource): ReadableStream<Uint8Array>;
+  /** A response body that a loop writes, with the back-pressure of the client who asked. */
+  openStream(source: ByteSource, request: Request): ReadableStream<Uint8Array>;
+  /** Takes the memory of bytes back that nobody reads any more; absent: only a collector may. */
+  readonly free?: (bytes: Uint8Array) => void;
+}
+
+/** Something that a runtime leaves undone; it is told at start and in the plan. */
+export interface RuntimeGap {
+  /** The key of the configuration, or the variable, that asks for it. */
+  readonly key: string;
+  /** What happens instead, as the end of a sentence that begins with the key. */
+  readonly what: string;
 }
 
 export interface ByteSource {
@@ -31,8 +47,8 @@ export interface ListenOptions {
   /** 0: any free port. */
   readonly port: number;
   handle(request: Request, transport: Transport): Response | Promise<Response>;
-  /** What escaped `handle`; the client gets a bare 500. */
-  onError(error: unknown): void;
+  /** What escaped `handle`; the client gets a bare 500 with the headers that it returns. */
+  onError(error: unknown): Readonly<Record<string, string>>;
 }
 
 export interface Listener {
@@ -59,13 +75,18 @@ export interface PoolOptions {
 }
 
 export interface Pool {
-  fetch(url: string, init: PoolRequest): Promise<Response>;
+  fetch(url: string, init: PoolRequest): Promise<PoolAnswer>;
   close(): void;
 }
+
+/** The parts of a `Response` that are read of a provider's answer. */
+export type PoolAnswer = Pick<Response, "status" | "headers" | "body" | "arrayBuffer">;
 
 export interface PoolRequest {
   readonly method: string;
   readonly headers: Record<string, string>;
   readonly body: Uint8Array | undefined;
   readonly signal: AbortSignal;
+  /** On a connection of its own, not on a kept one. */
+  readonly fresh?: boolean;
 }

@@ -173,7 +173,12 @@ describe("headers down", () => {
         .map((line) => line.split(":")[0])
         .sort();
       const framing = stream ? ["transfer-encoding", "x-accel-buffering"] : ["content-length"];
-      const ours = ["cache-control", "content-type", "date", "x-request-id", ...framing];
+      const security = [
+        ...["content-security-policy", "x-content-type-options", "x-frame-options"],
+        "x-xss-protection",
+      ];
+      const usual = ["cache-control", "content-type", "date", "x-request-id"];
+      const ours = [...usual, ...security, ...framing];
       const theirs = [
         ...["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"],
         "x-upstream-request-id",

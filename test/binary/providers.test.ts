@@ -179,7 +179,7 @@ describe("faults of the provider, in both dialects:", () => {
   ];
   const own = (message: string) => JSON.stringify({ error: { message, type: "t" }, type: "error" });
   const cases: readonly Case[] = [
-    ["garbage instead of HTTP", garbage, 502, "upstream_unreachable", 700],
+    ["garbage instead of HTTP", garbage, 502, "upstream_bad_answer", 700],
     ["reset at once", dropAtOnce("reset"), 502, "upstream_unreachable", 700],
     ["end at once", dropAtOnce("end"), 502, "upstream_unreachable", 700],
     ["silence before the head", hangBeforeHead, 504, "upstream_timeout", 900],
@@ -201,7 +201,7 @@ describe("faults of the provider, in both dialects:", () => {
       "two lengths that differ",
       (wire) => wire.raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\n{}"),
       502,
-      "upstream_unreachable",
+      "upstream_bad_answer",
       700,
     ],
   ];
@@ -312,7 +312,8 @@ describe("a stale connection", () => {
         expect(await answer.text()).toContain(replyText());
       }
       const seen = own.for("m-stale");
-      expect(seen.filter((r) => r.dropped)).toHaveLength(4);
+      // What is sent once more goes on a connection of its own, which is not kept.
+      expect(seen.filter((r) => r.dropped)).toHaveLength(2);
       expect(seen.filter((r) => !r.dropped)).toHaveLength(5);
       expect(await mine.stop()).toBe(0);
     },
@@ -420,7 +421,7 @@ describe("compression that nobody asked for", () => {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 
-  test("a bomb of 200 MB is bounded: no clean end, no memory", async () => {
+  test("a bomb of 200 MB is bounded: told, no memory", async () => {
     upstream.on("m-bomb", bomb(200));
     await (await chat("warm-up")).text();
     const before = rssOf(proxy.pid);
@@ -430,7 +431,7 @@ describe("compression that nobody asked for", () => {
         .catch(() => "cut");
       expect(got.length).toBeLessThan(50_000_000);
       if (stream) expect(got).toContain("upstream_truncated");
-      else expect(got).toBe("cut");
+      else expect(got).toContain("upstream_bad_answer");
     }
     expect(rssOf(proxy.pid) - before).toBeLessThan(50_000_000);
     expect((await chat("after-bomb")).status).toBe(200);

@@ -244,6 +244,7 @@ describe("the table", () => {
       "keys new",
       "policies list",
       "policies plan",
+      "audit verify",
       "completions",
     ]);
   });

@@ -1,165 +1,46 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import type { Certificate } from "./certificates.ts";
 import { onCleanup } from "./cleanup.ts";
 import { normal } from "./scripts.ts";
+import { headOf, parseRequest, type Received } from "./upstream/received.ts";
+import { type StrictRules, strictAnswer } from "./upstream/strict.ts";
+import { type Connection, type Script, Wire } from "./upstream/wire.ts";
 import { until, within } from "./wait.ts";
 
-/** What a request does to the wire. */
-export type Script = (wire: Wire, request: Received) => unknown;
-
-/** A request as it came off the wire, for assertions. */
-export class Received {
-  readonly connection: number;
-  readonly method: string;
-  /** With query. */
-  readonly target: string;
-  /** In order, names as they were spelled. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
-  readonly body: Uint8Array;
-  /** The connection was closed instead of an answer, because a script asked for a stale one. */
-  dropped = false;
-  /** When the client went away, by `performance.now()`. */
-  goneAtMs: number | undefined = undefined;
-
-  constructor(connection: number, head: string, body: Uint8Array) {
-    const [line = "", ...fields] = head.split("\r\n");
-    const [method = "", target = ""] = line.split(" ");
-    this.connection = connection;
-    this.method = method;
-    this.target = target;
-    this.headers = fields.map((field) => {
-      const at = field.indexOf(":");
-      return [field.slice(0, at), field.slice(at + 1).trim()] as const;
-    });
-    this.body = body;
-  }
-
-  header(name: string): string | undefined {
-    return this.headers.find(([n]) => n.toLowerCase() === name)?.[1];
-  }
-
-  get path(): string {
-    return this.target.split("?")[0] ?? "";
-  }
-
-  get text(): string {
-    return new TextDecoder().decode(this.body);
-  }
-
-  get isMessages(): boolean {
-    return this.path.endsWith("/messages") || this.header("anthropic-version") !== undefined;
-  }
-
-  get json(): { readonly model?: string; readonly stream?: boolean } {
-    return this.body.byteLength === 0 ? {} : JSON.parse(this.text);
-  }
-
-  /** Resolves when the client has gone away. */
-  gone(withinMs = 5000): Promise<void> {
-    return until("the upstream sees its client go", () => this.goneAtMs !== undefined, withinMs);
-  }
-}
-
-/** One answer on the wire; nothing is added to what a script writes. */
-export class Wire {
-  readonly socket: Socket;
-  readonly #connection: Connection;
-
-  constructor(socket: Socket, connection: Connection) {
-    this.socket = socket;
-    this.#connection = connection;
-  }
-
-  get isOpen(): boolean {
-    return !this.socket.destroyed && this.socket.writable;
-  }
-
-  /** Writes raw bytes; resolves when the kernel has them. */
-  raw(data: string | Uint8Array): Promise<void> {
-    return new Promise((resolve) => {
-      if (!this.isOpen) return resolve();
-      this.socket.write(data, () => resolve());
-    });
-  }
-
-  head(
-    status: number,
-    headers: Readonly<Record<string, string | readonly string[]>>,
-  ): Promise<void> {
-    const lines = Object.entries(headers).flatMap(([name, value]) =>
-      (typeof value === "string" ? [value] : value).map((v) => `${name}: ${v}\r\n`),
-    );
-    return this.raw(`HTTP/1.1 ${status} Scripted\r\n${lines.join("")}\r\n`);
-  }
-
-  /** A whole answer with a right content-length. */
-  async whole(
-    status: number,
-    headers: Readonly<Record<string, string | readonly string[]>>,
-    body: string | Uint8Array,
-  ): Promise<void> {
-    const bytes = Buffer.from(body);
-    await this.head(status, { ...headers, "content-length": String(bytes.byteLength) });
-    await this.raw(bytes);
-  }
-
-  /** The head of a chunked event stream. */
-  stream(headers: Readonly<Record<string, string | readonly string[]>> = {}): Promise<void> {
-    return this.head(200, {
-      "content-type": "text/event-stream; charset=utf-8",
-      ...headers,
-      "transfer-encoding": "chunked",
-    });
-  }
-
-  /** One chunk of a chunked body. */
-  chunk(data: string | Uint8Array): Promise<void> {
-    const bytes = Buffer.from(data);
-    const size = Buffer.from(`${bytes.byteLength.toString(16)}\r\n`);
-    return this.raw(Buffer.concat([size, bytes, Buffer.from("\r\n")]));
-  }
-
-  endChunks(): Promise<void> {
-    return this.raw("0\r\n\r\n");
-  }
-
-  reset(): void {
-    this.socket.resetAndDestroy();
-  }
-
-  close(): void {
-    this.socket.end();
-  }
-
-  /** Closes this kept-alive connection right when the next request arrives on it. */
-  closeOnNext(how: "reset" | "end"): void {
-    this.#connection.closeOnNext = how;
-  }
-}
-
-interface Connection {
-  readonly number: number;
-  closeOnNext: "reset" | "end" | undefined;
-}
+export type { Received } from "./upstream/received.ts";
+export type { Script, Wire } from "./upstream/wire.ts";
 
 /** An upstream that does anything on the wire, and remembers all it was sent. */
 export class FakeUpstream {
   readonly received: Received[] = [];
   /** Model ids of its list. */
   models: readonly string[] = ["fake-1", "fake-2"];
+  /** Set: what the vendor would not take is answered by its 400 before any script is asked. */
+  strict: StrictRules | undefined = undefined;
+  /** Set: what answers a POST as soon as its head is there, whatever of its body is to come. */
+  early: Script | undefined = undefined;
   connections = 0;
   readonly #byModel = new Map<string, Script>();
   readonly #queue: Script[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
+  readonly #scheme: "http" | "https";
 
-  constructor() {
-    this.#server = createServer((socket) => this.#accept(socket));
+  /** @param certificate speaks TLS by it */
+  constructor(certificate?: Certificate) {
+    const accept = (socket: Socket): void => this.#accept(socket);
+    this.#scheme = certificate === undefined ? "http" : "https";
+    this.#server =
+      certificate === undefined ? createServer(accept) : createTlsServer(certificate, accept);
+    // A client that does not like the certificate hangs up in the handshake.
+    this.#server.on("tlsClientError", () => {});
   }
 
   get url(): string {
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("upstream is closed");
-    return `http://127.0.0.1:${address.port}`;
+    return `${this.#scheme}://127.0.0.1:${address.port}`;
   }
 
   get openSockets(): number {
@@ -180,7 +61,7 @@ export class FakeUpstream {
 
   /** The requests for a model, in order. */
   for(model: string): Received[] {
-    return this.received.filter((r) => r.method === "POST" && r.json.model === model);
+    return this.received.filter((r) => r.method === "POST" && r.model === model);
   }
 
   /** Waits until a number of requests for a model have come; the last of them. */
@@ -203,7 +84,11 @@ export class FakeUpstream {
 
   #accept(socket: Socket): void {
     this.connections += 1;
-    const connection: Connection = { number: this.connections, closeOnNext: undefined };
+    const connection: Connection = {
+      number: this.connections,
+      requests: 0,
+      closeOnNext: undefined,
+    };
     this.#sockets.add(socket);
     socket.setNoDelay(true);
     const mine: Received[] = [];
@@ -220,6 +105,13 @@ export class FakeUpstream {
     let buffer: Buffer = Buffer.alloc(0);
     socket.on("data", (data: Buffer) => {
       buffer = buffer.byteLength === 0 ? data : Buffer.concat([buffer, data]);
+      const head = this.early && headOf(buffer, connection.number);
+      if (this.early !== undefined && head?.method === "POST" && connection.requests === 0) {
+        // What comes of the body is read by nobody.
+        socket.pause();
+        this.#run(this.early, new Wire(socket, connection), head);
+        return;
+      }
       for (;;) {
         const parsed = parseRequest(buffer, connection.number);
         if (parsed === undefined) return;
@@ -232,46 +124,39 @@ export class FakeUpstream {
 
   #serve(socket: Socket, connection: Connection, request: Received): void {
     this.received.push(request);
+    connection.requests += 1;
     if (connection.closeOnNext !== undefined) {
       request.dropped = true;
       if (connection.closeOnNext === "reset") socket.resetAndDestroy();
       else socket.end();
       return;
     }
-    const script = this.#queue.shift() ?? this.#byModel.get(request.json.model ?? "");
-    const list = this.models;
-    const run = script ?? normal({ models: list });
-    Promise.resolve(run(new Wire(socket, connection), request)).catch((error: unknown) => {
+    const refusal = this.strict && strictAnswer(request, this.strict);
+    const script = refusal ?? this.#queue.shift() ?? this.#byModel.get(modelOf(request));
+    const run = script ?? normal({ models: this.models });
+    this.#run(run, new Wire(socket, connection), request);
+  }
+
+  #run(script: Script, wire: Wire, request: Received): void {
+    Promise.resolve(script(wire, request)).catch((error: unknown) => {
       console.error("script failed", error);
-      socket.destroy();
+      wire.socket.destroy();
     });
   }
 }
 
-export async function startUpstream(): Promise<FakeUpstream> {
-  const upstream = new FakeUpstream();
+/** A body that is no JSON has no model. */
+function modelOf(request: Received): string {
+  try {
+    return request.model;
+  } catch {
+    return "";
+  }
+}
+
+export async function startUpstream(certificate?: Certificate): Promise<FakeUpstream> {
+  const upstream = new FakeUpstream(certificate);
   await upstream.listen();
   onCleanup(() => upstream.close());
   return upstream;
-}
-
-/** The first whole request of a buffer, by content-length or chunks. */
-function parseRequest(
-  buffer: Buffer,
-  connection: number,
-): { readonly request: Received; readonly length: number } | undefined {
-  const headEnd = buffer.indexOf("\r\n\r\n");
-  if (headEnd < 0) return undefined;
-  const head = buffer.subarray(0, headEnd).toString("latin1");
-  const start = headEnd + 4;
-  if (/^transfer-encoding: *chunked/im.test(head)) {
-    const end = buffer.indexOf("0\r\n\r\n", start);
-    if (end < 0) return undefined;
-    const request = new Received(connection, head, buffer.subarray(start, end));
-    return { request, length: end + 5 };
-  }
-  const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
-  if (buffer.byteLength < start + length) return undefined;
-  const body = Buffer.from(buffer.subarray(start, start + length));
-  return { request: new Received(connection, head, body), length: start + length };
 }

@@ -1,22 +1,58 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { onCleanup } from "./cleanup.ts";
 import { sleep, within } from "./wait.ts";
 
+const root = resolve(import.meta.dirname, "../..");
+
 /** The file under test. */
-export const binary = resolve(import.meta.dirname, "../../dist/cliproxy");
+export const binary = join(root, "dist/cliproxy");
 
 /** Call it in `beforeAll`: a missing build is one clear failure instead of many odd ones. */
 export function needBinary(): void {
-  if (!existsSync(binary)) throw new Error("dist/cliproxy is missing: run `npm run build` first");
+  for (const file of [binary, `${binary}.mjs`]) {
+    if (!existsSync(file)) throw new Error(`${file} is missing: run \`npm run build\` first`);
+  }
+}
+
+/** Deno itself: the command of its package is a script that passes no signals on. */
+function findDeno(): string {
+  return createRequire(import.meta.url)("deno/install_api.cjs").runInstall();
+}
+
+/** What Deno may do: the flags of docs/runtimes.md, for addresses and folders of tests. */
+const denoFlags = [
+  ...["run", "--no-prompt", "--allow-env", "--allow-net=127.0.0.1,provider.invalid:80"],
+  ...[`--allow-read=${tmpdir()}`, `--allow-write=${tmpdir()}`],
+];
+
+const programs: Readonly<Record<string, () => readonly string[]>> = {
+  binary: () => [binary],
+  bun: () => [process.execPath, join(root, "src/main.ts")],
+  node: () => ["node", `${binary}.mjs`],
+  deno: () => [findDeno(), ...denoFlags, join(root, "src/main.ts")],
+  "deno, one module": () => [findDeno(), ...denoFlags, `${binary}.mjs`],
+};
+
+/** What runs the proxy: the executable, or the source or the one module on a runtime. */
+export type ProxyRuntime = "binary" | "bun" | "node" | "deno" | "deno, one module";
+
+/** The words that start cliproxy on a runtime, before its own arguments. */
+export function programOf(runtime: ProxyRuntime | undefined): readonly string[] {
+  const made = programs[runtime ?? process.env.CLIPROXY_TEST_RUNTIME ?? "binary"]?.();
+  if (made === undefined) throw new Error(`no runtime ${runtime}`);
+  return made;
 }
 
 /** The client key of every proxy that a test configures. */
 export const clientKey = "cpk_test-7Qm2vXz9Kd4Lw8Rb1Tn6Yc3Hs5Jf0Gp";
 
 export interface ProxyOptions {
+  /** Default: the executable. */
+  readonly runtime?: ProxyRuntime;
   /** Merged over the usual one by top-level key; undefined leaves all to the defaults. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
   /** Written as it is, instead of `config`. */
@@ -116,7 +152,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<RunningPro
   options.prepare?.(dir);
   const usual = options.noConfig === true ? [] : ["--config", configFile];
   const args = options.args?.(dir) ?? ["serve", "--json", ...usual];
-  const [program, ...words] = [...(options.wrap ?? []), binary, ...args] as [string, ...string[]];
+  const all = [...(options.wrap ?? []), ...programOf(options.runtime), ...args];
+  const [program, ...words] = all as [string, ...string[]];
   const child = spawn(program, words, {
     cwd: join(dir, "cwd"),
     env: cleanEnv(options.env),
@@ -198,7 +235,8 @@ async function greetingOf(child: ChildProcess, output: Output): Promise<Greeting
   for (;;) {
     const text = output.stdout();
     const line = text.slice(0, text.indexOf("\n"));
-    if (text.includes("\n") && line.startsWith("{")) return JSON.parse(line) as Greeting;
+    // A configuration that is refused is told as JSON, too.
+    if (text.includes("\n") && line.startsWith('{"url"')) return JSON.parse(line) as Greeting;
     const url = /^cliproxy listens on (\S+)\n/.exec(text)?.[1];
     if (url !== undefined) {
       const plan = { policies: [], providers: [] };
@@ -231,11 +269,16 @@ async function endChild(child: ChildProcess, exited: Promise<number>): Promise<v
 /** Runs one command line of the binary to its end. */
 export async function runBinary(
   args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly runtime?: ProxyRuntime;
+  } = {},
 ): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
   needBinary();
   const cwd = options.cwd ?? join(makeDir(), "cwd");
-  const child = spawn(binary, [...args], {
+  const [program, ...words] = [...programOf(options.runtime), ...args] as [string, ...string[]];
+  const child = spawn(program, words, {
     cwd,
     env: cleanEnv(options.env),
     stdio: ["ignore", "pipe", "pipe"],

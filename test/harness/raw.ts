@@ -17,9 +17,14 @@ export interface RawClient {
   close(): void;
 }
 
-export async function openRaw(url: string): Promise<RawClient> {
+/** @param from loopback address to call from, so that one test's failures are not another's */
+export async function openRaw(url: string, from?: string): Promise<RawClient> {
   const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname.replace(/^\[|\]$/g, ""));
+  const socket = connect({
+    host: hostname.replace(/^\[|\]$/g, ""),
+    port: Number(port),
+    ...(from !== undefined && { localAddress: from }),
+  });
   const chunks: Uint8Array[] = [];
   let waiting: (() => void)[] = [];
   let end: "end" | "reset" | undefined;

@@ -1,18 +1,13 @@
-import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
-import type { Received, Script, Wire } from "./fake-upstream.ts";
-import {
-  chatErrorEvent,
-  chatEvents,
-  chatReply,
-  messageErrorEvent,
-  messageEvents,
-  messageReply,
-  modelList,
-  type ReplyOptions,
-} from "./replies.ts";
+import { gzipSync } from "node:zlib";
+import { modelList } from "./replies.ts";
+import { apiOf, piecesOf, replyOf } from "./upstream/apis.ts";
+import { type Coding, encode, encodedPieces } from "./upstream/codings.ts";
+import { geminiModels } from "./upstream/gemini.ts";
+import { rateLimitHeaders } from "./upstream/rate-limit-headers.ts";
+import type { Received } from "./upstream/received.ts";
+import type { ReplyOptions } from "./upstream/reply-options.ts";
+import type { Headers, Script, Wire } from "./upstream/wire.ts";
 import { sleep } from "./wait.ts";
-
-type Headers = Readonly<Record<string, string | readonly string[]>>;
 
 /** Headers that a provider may send and that must not reach a client. */
 export const nosyHeaders: Headers = {
@@ -31,16 +26,6 @@ export const nosyHeaders: Headers = {
 
 const jsonType = { "content-type": "application/json" };
 
-function eventsOf(request: Received, options: ReplyOptions): string[] {
-  const { model = "" } = request.json;
-  return request.isMessages ? messageEvents(model, options) : chatEvents(model, options);
-}
-
-function replyOf(request: Received, options: ReplyOptions): string {
-  const { model = "" } = request.json;
-  return request.isMessages ? messageReply(model, options) : chatReply(model, options);
-}
-
 export interface NormalOptions extends ReplyOptions {
   readonly headers?: Headers;
   readonly models?: readonly string[];
@@ -51,23 +36,39 @@ export function normal(options: NormalOptions = {}): Script {
   return async (wire, request) => {
     const { headers = {} } = options;
     if (request.method === "GET") {
-      const list = modelList(options.models ?? [], request.isMessages);
+      const ids = options.models ?? [];
+      const isGemini = request.header("x-goog-api-key") !== undefined;
+      const list = isGemini ? geminiModels(ids) : modelList(ids, request.isMessages);
       return wire.whole(200, { ...jsonType, ...headers }, list);
     }
-    if (request.json.stream !== true) {
+    if (!request.isStream) {
       return wire.whole(200, { ...jsonType, ...headers }, replyOf(request, options));
     }
-    await wire.stream(headers);
-    for (const event of eventsOf(request, options)) await wire.chunk(event);
+    await begin(wire, request, headers);
+    for (const event of piecesOf(request, options)) await wire.chunk(event);
     return wire.endChunks();
+  };
+}
+
+/** The head of a stream, of the type that the endpoint streams in. */
+export function begin(wire: Wire, request: Received, headers: Headers = {}): Promise<void> {
+  const type = apiOf(request).streamType;
+  return wire.stream({ ...(type !== undefined && { "content-type": type }), ...headers });
+}
+
+/** The same with what the vendor tells of its limits. */
+export function withLimits(options: NormalOptions = {}): Script {
+  return (wire, request) => {
+    const limits = rateLimitHeaders[apiOf(request).vendor];
+    return normal({ ...options, headers: { ...limits, ...options.headers } })(wire, request);
   };
 }
 
 /** A stream whose bytes come in pieces of one size, whatever they cut through. */
 export function split(bytes: number, options: ReplyOptions = {}): Script {
   return async (wire, request) => {
-    const all = Buffer.from(eventsOf(request, options).join(""));
-    await wire.stream();
+    const all = Buffer.from(piecesOf(request, options).join(""));
+    await begin(wire, request);
     for (let at = 0; at < all.byteLength; at += bytes) {
       await wire.chunk(all.subarray(at, at + bytes));
       // A turn of the loop, so that the pieces stay pieces.
@@ -80,8 +81,8 @@ export function split(bytes: number, options: ReplyOptions = {}): Script {
 /** A stream with a pause before each event. */
 export function paced(everyMs: number, options: ReplyOptions = {}): Script {
   return async (wire, request) => {
-    await wire.stream();
-    for (const event of eventsOf(request, options)) {
+    await begin(wire, request);
+    for (const event of piecesOf(request, options)) {
       await sleep(everyMs);
       if (!wire.isOpen) return;
       await wire.chunk(event);
@@ -93,9 +94,9 @@ export function paced(everyMs: number, options: ReplyOptions = {}): Script {
 /** A stream that goes on until its client leaves. */
 export function endless(everyMs: number, bytesEach = 0): Script {
   return async (wire, request) => {
-    await wire.stream();
+    await begin(wire, request);
     const text = "x".repeat(bytesEach);
-    const [first = "", ...rest] = eventsOf(request, { text: [`tick ${text}`] });
+    const [first = "", ...rest] = piecesOf(request, { text: [`tick ${text}`] });
     await wire.chunk(first);
     while (wire.isOpen) {
       await wire.chunk(rest[request.isMessages ? 1 : 0] ?? "");
@@ -106,27 +107,33 @@ export function endless(everyMs: number, bytesEach = 0): Script {
 
 /** The events before the last `without` ones, then whatever `then` does. */
 function begun(request: Received, without: number): string[] {
-  const events = eventsOf(request, {});
+  const events = piecesOf(request);
   return events.slice(0, events.length - without);
+}
+
+/** All but what the answer ends with. */
+function unended(request: Received): string[] {
+  return begun(request, apiOf(request).endPieces ?? 1);
 }
 
 /** An error of the provider itself after a good start. */
 export const errorAfterStart: Script = async (wire, request) => {
-  await wire.stream();
-  for (const event of begun(request, 3)) await wire.chunk(event);
-  const words = request.isMessages ? messageErrorEvent : chatErrorEvent;
-  await wire.chunk(words("the fake upstream is overloaded"));
+  const { errorPiece } = apiOf(request);
+  await begin(wire, request);
+  for (const event of unended(request)) await wire.chunk(event);
+  await wire.chunk(errorPiece?.("the fake upstream is overloaded") ?? "");
   await wire.endChunks();
 };
 
 /** Comments, pings, empty lines and CRLF between the events. */
 export const pingsAndComments: Script = async (wire, request) => {
-  await wire.stream();
+  const { ping } = apiOf(request);
+  await begin(wire, request);
   await wire.chunk(": keep-alive\n\n");
-  for (const event of eventsOf(request, {})) {
-    if (request.isMessages) await wire.chunk('event: ping\ndata: {"type": "ping"}\n\n');
+  for (const event of piecesOf(request)) {
+    if (ping !== undefined) await wire.chunk(ping);
     await wire.chunk(':\r\n\r\n: {"choices": [DONE]}\n\n');
-    await wire.chunk(event.replaceAll("\n", "\r\n"));
+    await wire.chunk(event.replace(/\r?\n/g, "\r\n"));
   }
   await wire.endChunks();
 };
@@ -138,30 +145,30 @@ export const truncated: Script = truncatedAs("text/event-stream; charset=utf-8")
 export function truncatedAs(type: string): Script {
   return async (wire, request) => {
     await wire.stream({ "content-type": type });
-    for (const event of begun(request, 3)) await wire.chunk(event);
+    for (const event of unended(request)) await wire.chunk(event);
     await wire.endChunks();
   };
 }
 
 /** A clean end in the middle of a line. */
 export const truncatedInLine: Script = async (wire, request) => {
-  await wire.stream();
-  const events = begun(request, 3).join("");
+  await begin(wire, request);
+  const events = unended(request).join("");
   await wire.chunk(events.slice(0, -15));
   await wire.endChunks();
 };
 
 export const resetMidStream: Script = async (wire, request) => {
-  await wire.stream();
-  for (const event of begun(request, 3)) await wire.chunk(event);
+  await begin(wire, request);
+  for (const event of unended(request)) await wire.chunk(event);
   await sleep(30);
   wire.reset();
 };
 
 /** Closes a chunked body without its last chunk. */
 export const endMidStream: Script = async (wire, request) => {
-  await wire.stream();
-  for (const event of begun(request, 3)) await wire.chunk(event);
+  await begin(wire, request);
+  for (const event of unended(request)) await wire.chunk(event);
   await sleep(30);
   wire.close();
 };
@@ -169,7 +176,7 @@ export const endMidStream: Script = async (wire, request) => {
 /** Says more bytes than it sends. */
 export function shortLength(missing = 10): Script {
   return async (wire, request) => {
-    const body = Buffer.from(replyOf(request, {}));
+    const body = Buffer.from(replyOf(request));
     await wire.head(200, { ...jsonType, "content-length": String(body.byteLength + missing) });
     await wire.raw(body);
     wire.close();
@@ -185,13 +192,13 @@ export const hangBeforeHead: Script = () => {};
 
 /** The head and half of a short body, then silence. */
 export const hangInWhole: Script = async (wire, request) => {
-  const body = replyOf(request, {});
+  const body = replyOf(request);
   await wire.head(200, { ...jsonType, "content-length": String(Buffer.byteLength(body)) });
   await wire.raw(body.slice(0, 20));
 };
 
 export const hangMidStream: Script = async (wire, request) => {
-  await wire.stream();
+  await begin(wire, request);
   for (const event of begun(request, 4)) await wire.chunk(event);
 };
 
@@ -212,13 +219,8 @@ export function errorReply(status: number, body: string, headers: Headers = {}):
 
 export function rateLimited(retryAfter: string): Script {
   return (wire, request) => {
-    const error = request.isMessages
-      ? { type: "error", error: { type: "rate_limit_error", message: "slow down, upstream" } }
-      : {
-          error: { message: "slow down, upstream", type: "requests", code: "rate_limit_exceeded" },
-        };
     const headers = { ...jsonType, ...nosyHeaders, "retry-after": retryAfter };
-    return wire.whole(429, headers, JSON.stringify(error));
+    return wire.whole(429, headers, apiOf(request).error(429, "slow down, upstream"));
   };
 }
 
@@ -247,24 +249,18 @@ export function redirect(location: string, status = 307): Script {
   return (wire) => wire.whole(status, { location }, "");
 }
 
-const coders = {
-  gzip: gzipSync,
-  deflate: deflateSync,
-  br: brotliCompressSync,
-} as const;
-
-/** Compresses although it was asked not to. */
-export function compressed(coding: keyof typeof coders): Script {
+/** Compresses although it was asked not to; a stream is flushed after each event. */
+export function compressed(coding: Coding, options: ReplyOptions = {}): Script {
   return async (wire, request) => {
-    const encode = coders[coding];
     const headers = { "content-encoding": coding };
-    if (request.json.stream !== true) {
-      return wire.whole(200, { ...jsonType, ...headers }, encode(replyOf(request, {})));
+    if (!request.isStream) {
+      const body = encode(coding, replyOf(request, options));
+      return wire.whole(200, { ...jsonType, ...headers }, body);
     }
-    const bytes = encode(eventsOf(request, {}).join(""));
-    await wire.stream(headers);
-    for (let at = 0; at < bytes.byteLength; at += 50) {
-      await wire.chunk(bytes.subarray(at, at + 50));
+    await begin(wire, request, headers);
+    for (const part of await encodedPieces(coding, piecesOf(request, options))) {
+      // Small chunks, so that decoders are fed in pieces.
+      for (let at = 0; at < part.byteLength; at += 50) await wire.chunk(part.subarray(at, at + 50));
     }
     return wire.endChunks();
   };
@@ -275,7 +271,7 @@ export function bomb(megabytes: number): Script {
   const body = gzipSync(Buffer.alloc(megabytes * 1024 * 1024, 0x20));
   return async (wire, request) => {
     const headers = { "content-encoding": "gzip" };
-    if (request.json.stream === true) {
+    if (request.isStream) {
       await wire.stream(headers);
       await wire.chunk(body);
       return wire.endChunks();

@@ -1,7 +1,9 @@
+import { createFindClient, type FindClient } from "../../src/client-address.ts";
 import type { Dialect, Problem, Provider, StreamReader } from "../../src/contract/plugin.ts";
-import type { Hooks, Policy, PolicyHost, SecurityEvent } from "../../src/contract/policy.ts";
+import type { Gauge, Hooks, Policy, PolicyHost, SecurityEvent } from "../../src/contract/policy.ts";
 import type { Logger, Surface, Usage } from "../../src/contract/types.ts";
 import { RunningExchange } from "../../src/exchange.ts";
+import { createIpSet } from "../../src/kit/ip-set.ts";
 import { Secret } from "../../src/kit/secret.ts";
 import { Live } from "../../src/live.ts";
 import { type ActivePolicy, compilePipeline, type PipelineDeps } from "../../src/pipeline.ts";
@@ -94,6 +96,8 @@ export interface ExchangeOptions {
   readonly signal?: AbortSignal;
   readonly policies?: readonly ActivePolicy[];
   readonly deps?: Partial<PipelineDeps>;
+  readonly findClient?: FindClient;
+  readonly houseHeaders?: Readonly<Record<string, string>>;
 }
 
 /** A real exchange over a made-up request. */
@@ -120,6 +124,8 @@ export function startExchange(house: StubHouse, options: ExchangeOptions = {}): 
       live: house.live,
       mono: house.clock.mono,
       release: () => void house.released.push(1),
+      findClient: options.findClient ?? createFindClient(createIpSet([]), "x-forwarded-for"),
+      headers: options.houseHeaders ?? {},
     },
     {
       peer: () => options.peer ?? "203.0.113.9",
@@ -210,6 +216,7 @@ export interface StubHost extends PolicyHost {
 export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHost {
   const kept = new Map<string, unknown>();
   const events: SecurityEvent[] = [];
+  const gauges: Gauge[] = [];
   const announced: StubHost["announced"] = [];
   return {
     events,
@@ -221,11 +228,16 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       authDir: "/nonexistent",
       listenHost: "127.0.0.1",
       listenPort: 8317,
+      tls: false,
       providers: ["a", "b", "one", "two"],
+      homes: { line: "home" },
       serving: false,
       ...facts,
     },
     emit: (event) => void events.push(event),
+    hears: () => true,
+    gauge: (name, help, labels, read) => void gauges.push({ name, help, labels, read }),
+    gauges: () => gauges,
     announce: (made) => void announced.push(made),
     keep<T>(key: string, make: () => T): T {
       if (!kept.has(key)) kept.set(key, make());

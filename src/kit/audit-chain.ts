@@ -1,0 +1,150 @@
+/**
+ * The audit log's record: one JSON line, the guide's fields first, then its place in the chain.
+ * `mac` signs every byte before it, and `prev` is the `mac` of the record before: whoever changes,
+ * removes or moves a line without the key is found out by the next one.
+ */
+import { Buffer } from "node:buffer";
+import { createHmac, createSecretKey, hkdfSync } from "node:crypto";
+import { escapeControls, maskText } from "./redact.ts";
+
+/** What happened, before it has a place in the chain. */
+export interface AuditEntry {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  readonly type: string;
+  readonly provider: string;
+  readonly userId: string;
+  readonly ip: string;
+  readonly result: string;
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+  readonly requestId: string;
+}
+
+/** The last record of a chain. */
+export interface ChainHead {
+  readonly seq: number;
+  readonly mac: string;
+}
+
+/** Before the first record. */
+export const emptyChain: ChainHead = { seq: 0, mac: "0".repeat(64) };
+
+/** What the log tells about itself: gaps, repairs, files that were removed. */
+export const ownEvent = "audit_log";
+
+export const auditLimits = {
+  /** Longest field as JSON, in bytes. */
+  fieldBytes: 1024,
+  /** Longest line, in bytes. */
+  lineBytes: 8192,
+  /** Most fields of `details`. */
+  detailFields: 32,
+} as const;
+
+/** Signs records and checkpoints; neither signature can stand for the other. */
+export interface ChainKey {
+  /** @returns 64 hex digits */
+  record(text: string | Uint8Array): string;
+  /** @returns 64 hex digits */
+  checkpoint(text: string): string;
+}
+
+/**
+ * The keys of a chain, derived from one secret (RFC 5869).
+ * @param secret at least 32 bytes, wherever they come from
+ */
+export function chainKeyOf(secret: Uint8Array): ChainKey {
+  const signer = (purpose: string) => {
+    const info = `cliproxy audit ${purpose} v1`;
+    const key = createSecretKey(Buffer.from(hkdfSync("sha256", secret, "", info, 32)));
+    return (text: string | Uint8Array): string =>
+      createHmac("sha256", key).update(text).digest("hex");
+  };
+  return { record: signer("record"), checkpoint: signer("checkpoint") };
+}
+
+/** Writes the record that follows `head`, without its line break. */
+export function sealRecord(
+  entry: AuditEntry,
+  head: ChainHead,
+  key: ChainKey,
+  cache: FieldCache,
+): { readonly line: string; readonly head: ChainHead } {
+  const seq = head.seq + 1;
+  const start =
+    `{"timestamp":"${new Date(entry.atMs).toISOString()}","event_type":${cache.json(entry.type)}` +
+    `,"provider":${cache.json(entry.provider)},"user_id":${cache.json(entry.userId)}` +
+    `,"ip":${cache.json(entry.ip)},"result":${cache.json(entry.result)},"details":{`;
+  const end = `},"request_id":${fieldJson(entry.requestId)},"seq":${seq},"prev":"${head.mac}"`;
+  const body = start + details(entry.details, cache, Buffer.byteLength(start + end)) + end;
+  const mac = key.record(body);
+  return { line: `${body}${macStart}${mac}"}`, head: { seq, mac } };
+}
+
+const macStart = ',"mac":"';
+/** Bytes of a line after those that its `mac` signs. */
+export const macBytes = macStart.length + 64 + '"}'.length;
+
+/** Room for the mac, and for the field that counts what was left out. */
+const reserveBytes = macBytes + 32;
+
+function details(fields: AuditEntry["details"], cache: FieldCache, otherBytes: number): string {
+  let text = "";
+  let left: number = auditLimits.lineBytes - otherBytes - reserveBytes;
+  let dropped = 0;
+  let count = 0;
+  for (const name in fields) {
+    const value = fields[name];
+    const json = typeof value === "string" ? cache.json(value) : plainJson(value);
+    const part = `${text === "" ? "" : ","}${cache.json(name)}:${json}`;
+    const size = Buffer.byteLength(part);
+    count += 1;
+    if (size > left || count > auditLimits.detailFields) {
+      dropped += 1;
+      continue;
+    }
+    text += part;
+    left -= size;
+  }
+  return dropped === 0 ? text : `${text}${text === "" ? "" : ","}"dropped_fields":${dropped}`;
+}
+
+function plainJson(value: number | boolean | undefined): string {
+  return value === undefined ? "null" : JSON.stringify(value);
+}
+
+/** As JSON: masked, bounded, and without what moves a cursor or turns the reading direction. */
+function fieldJson(text: string): string {
+  const { fieldBytes } = auditLimits;
+  const isShort = text.length <= fieldBytes;
+  let plain = maskText(isShort ? text : text.slice(0, fieldBytes));
+  let json = escapeControls(JSON.stringify(plain));
+  if (isShort && Buffer.byteLength(json) <= fieldBytes) return json;
+  do {
+    plain = plain.slice(0, Math.floor(plain.length * 0.9));
+    json = escapeControls(JSON.stringify(`${plain}…`));
+  } while (Buffer.byteLength(json) > fieldBytes);
+  return json;
+}
+
+/** Most texts that are remembered, and the longest of them in characters. */
+const cacheLimits = { texts: 4096, characters: 128 } as const;
+
+/** Users, providers, models and addresses repeat: each is masked and escaped once. */
+export class FieldCache {
+  #texts = new Map<string, string>();
+
+  json(text: string): string {
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    const json = fieldJson(text);
+    if (text.length > cacheLimits.characters) return json;
+    if (this.#texts.size >= cacheLimits.texts) this.#texts = new Map();
+    this.#texts.set(text, json);
+    return json;
+  }
+
+  get size(): number {
+    return this.#texts.size;
+  }
+}
