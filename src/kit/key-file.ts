@@ -8,9 +8,19 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
+
+<<<<<<< HEAD:src/kit/key-file.ts
+
 import { isSampleKey } from "./client-key.ts";
+
+=======
+
+import { geteuid } from "node:process";
+import { isSampleKey, newClientKey } from "./client-key.ts";
+
+>>>>>>> runtimes:src/kit/client-key-file.ts
+
 import { Secret } from "./secret.ts";
 
 /** A generated key of a house that configures none. */
@@ -49,7 +59,7 @@ export function keyFile(
   } catch (error) {
     const { code } = error as { code?: string };
     if (code === undefined) throw error;
-    const { uid } = userInfo();
+    const uid = geteuid?.() ?? "unknown";
     const state = describe(dir) ?? describe(dirname(dir)) ?? "";
     throw toFault(
       `${path}: ${code}${state}, running as uid ${uid}`,

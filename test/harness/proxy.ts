@@ -26,7 +26,7 @@ function findDeno(): string {
 /** What Deno may do: the flags of docs/runtimes.md, for addresses and folders of tests. */
 const denoFlags = [
   ...["run", "--no-prompt", "--allow-env", "--allow-net=127.0.0.1,provider.invalid:80"],
-  ...[`--allow-read=${tmpdir()}`, `--allow-write=${tmpdir()}`],
+  ...[`--allow-read=${tmpdir()},/config`, `--allow-write=${tmpdir()}`, "--allow-sys=uid"],
 ];
 
 const programs: Readonly<Record<string, () => readonly string[]>> = {
