@@ -5,13 +5,14 @@ import type { Hooks, Policy, PolicyHost } from "../src/contract/policy.ts";
 import { enforce } from "../src/enforcement.ts";
 import { type Bench, type House, lend } from "../src/host.ts";
 import { rolloutClaims } from "../src/settings.ts";
-import { createLogLines, createStubHost, createStubHouse, type LogLines } from "./harness/stubs.ts";
+import { createLogLines, createStubHost, createStubHouse, type LogLines, stubState } from "./harness/stubs.ts";
 
 function createHouse(): House & { readonly log: LogLines } {
   const { live, clock } = createStubHouse();
   return {
     ...{ live, clock, log: createLogLines(), kept: new Map(), budget: { held: 0 } },
     ...{ gauges: [], announcements: [], draining: false, reloadRejected: false },
+    state: stubState(clock),
   };
 }
 
@@ -39,7 +40,7 @@ async function enforced(
 
 describe("gauges", () => {
   const offer = (house: House, bench: Bench, name: string): void =>
-    lend(house, "p", bench).gauge(name, "Help.", [], (set) => set(1));
+    lend(house, "p", bench, "enforce").gauge(name, "Help.", [], (set) => set(1));
   const createBench = (): Bench => ({
     ...{ facts: createStubHost().facts, gauges: [] },
     ...{ emit() {}, hears: () => true },

@@ -9,18 +9,8 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-
-<<<<<<< HEAD:src/kit/key-file.ts
-
-import { isSampleKey } from "./client-key.ts";
-
-=======
-
 import { geteuid } from "node:process";
-import { isSampleKey, newClientKey } from "./client-key.ts";
-
->>>>>>> runtimes:src/kit/client-key-file.ts
-
+import { isSampleKey } from "./client-key.ts";
 import { Secret } from "./secret.ts";
 
 /** A generated key of a house that configures none. */
