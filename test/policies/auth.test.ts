@@ -224,6 +224,109 @@ describe("limits of a key", () => {
   });
 });
 
+describe("the addresses of a key", () => {
+  const limited = [{ id: "a", key, allowed_ips: ["10.0.0.0/8", "2001:db8::/32"] }];
+  test.each<[string, string]>([
+    ["10.1.2.3", "a"],
+    ["::ffff:10.1.2.3", "a"],
+    ["2001:db8::7", "a"],
+    ["11.0.0.1", "address_not_allowed"],
+    ["2001:db9::7", "address_not_allowed"],
+    ["fe80::1%eth0", "address_not_allowed"],
+    ["", "address_not_allowed"],
+  ])("%p: %s", async (ip, expected) => {
+    const hooks = await hooksFor({ keys: limited });
+    expect(answer(hooks, { headers: { "x-api-key": key }, ip })).toBe(expected);
+  });
+
+  test("a key from elsewhere is told to the audit, without slowing its neighbours", async () => {
+    const host = createStubHost();
+    const hooks = await hooksFor({ keys: limited }, host);
+    for (let i = 0; i < 50; i++) answer(hooks, { headers: { "x-api-key": key }, ip: "11.0.0.1" });
+    expect(host.events).toHaveLength(50);
+    expect(host.events[0]).toMatchObject({
+      type: "auth_failure",
+      result: "address_not_allowed",
+      userId: "a",
+      ip: "11.0.0.1",
+    });
+    expect(answer(hooks, { headers: { "x-api-key": "wrong" }, ip: "11.0.0.1" })).toBe(
+      "unauthenticated",
+    );
+  });
+
+  test.each([[[]], [["10.1"]], [["010.0.0.1"]], [["10.0.0.0/33"]], [[7]]])(
+    "%j is no list of addresses",
+    (allowed_ips) => {
+      const config = { keys: [{ id: "a", key, allowed_ips }] };
+      expect(v.safeParse(policy.config.schema, config).success).toBe(false);
+    },
+  );
+});
+
+describe("the list of models", () => {
+  test.each<[object, id: string, provider: string, shown: boolean]>([
+    [{}, "fast", "one", true],
+    [{ models: ["fast"] }, "fast", "two", true],
+    [{ models: ["fast"] }, "slow", "one", false],
+    [{ providers: ["one"] }, "fast", "one", true],
+    [{ providers: ["one"] }, "fast", "two", false],
+    [{ models: ["fast"], providers: ["one"] }, "slow", "one", false],
+  ])("of a key with %j shows %s of %s: %p", async (bounds, id, provider, shown) => {
+    const hooks = await hooksFor({ keys: [{ id: "a", key, ...bounds }] });
+    const x = exchangeOf({ headers: { "x-api-key": key } });
+    const verdict = hooks.request?.(x) as { edit: { principal: Principal } };
+    x.principal = verdict.edit.principal;
+    expect(hooks.lists?.(x, { id, provider })).toBe(shown);
+  });
+});
+
+describe("a reload", () => {
+  const applied = { type: "config_change", result: "applied" } as const;
+
+  /** Who of two that run is cut when the keys have become others. */
+  async function cut(next: readonly object[], event: object = applied): Promise<string[]> {
+    const running = ["alice", "bob"].map((id) => ({ id, x: exchangeOf({}) }));
+    const ended: string[] = [];
+    const base = createStubHost();
+    const host: StubHost = {
+      ...base,
+      live: {
+        size: 2,
+        abort(match, code) {
+          const matching = running.filter(({ x }) => match(x));
+          ended.push(...matching.map(({ id }) => `${id} ${code}`));
+          return matching.length;
+        },
+      },
+    };
+    const old = await hooksFor({ keys: keys.slice(0, 2) }, host);
+    for (const { id, x } of running) {
+      const sent = exchangeOf({ headers: { "x-api-key": id === "alice" ? key : other } });
+      const verdict = old.request?.(sent) as { edit: { principal: Principal } };
+      x.principal = verdict.edit.principal;
+    }
+    const hooks = await hooksFor({ keys: next }, host);
+    hooks.event?.(event as never);
+    return ended;
+  }
+
+  test.each<[string, readonly object[], string[]]>([
+    ["the same keys", keys.slice(0, 2), []],
+    ["one has gone", keys.slice(1, 2), ["alice revoked"]],
+    ["one is another", [{ id: "alice", key: `${key}-new` }, keys[1] as object], ["alice revoked"]],
+    ["one has another name", [{ id: "carol", key }, keys[1] as object], []],
+    ["all have gone", [{ id: "carol", key: `${key}-x` }], ["alice revoked", "bob revoked"]],
+  ])("%s", async (_name, next, expected) => {
+    expect(await cut(next)).toEqual(expected);
+  });
+
+  test("that is rejected cuts nobody", async () => {
+    expect(await cut(keys.slice(1, 2), { ...applied, result: "rejected" })).toEqual([]);
+    expect(await cut(keys.slice(1, 2), { type: "auth_failure", result: "applied" })).toEqual([]);
+  });
+});
+
 describe("failures", () => {
   const bad: Sent = { headers: { "x-api-key": "wrong" }, ip: "192.0.2.1" };
   const good: Sent = { headers: { "x-api-key": key }, ip: "192.0.2.1" };

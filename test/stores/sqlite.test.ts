@@ -283,12 +283,29 @@ describe("the file", () => {
       /newer version/,
     ],
     ["that is a directory", (path) => mkdirSync(path), /can't be opened/],
+    [
+      "whose directory is a file",
+      (path) => {
+        rmSync(dirname(path), { recursive: true });
+        writeFileSync(dirname(path), "");
+      },
+      /can't be opened/,
+    ],
   ])("%s stops the start and is left alone", (_case, make, message) => {
-    const path = join(makeDir(), "c.db");
+    const dir = makeDir();
+    const path = join(dir, "s", "c.db");
+    mkdirSync(dirname(path), { mode: 0o700 });
     make(path);
-    const before = readdirSync(dirname(path)).sort();
-    expect(() => open(path)).toThrow(message);
-    expect(readdirSync(dirname(path)).sort()).toEqual(before);
+    const before = readdirSync(dir, { recursive: true }).sort();
+    let failed: unknown;
+    try {
+      open(path);
+    } catch (error) {
+      failed = error;
+    }
+    expect(failed).toMatchObject({ message: expect.stringMatching(message) });
+    expect(failed).toHaveProperty("mend");
+    expect(readdirSync(dir, { recursive: true }).sort()).toEqual(before);
   });
 });
 

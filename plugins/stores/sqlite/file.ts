@@ -37,6 +37,16 @@ const patienceMs = 3000;
  * @throws Error that says what is wrong and how to mend it
  */
 export function openFile(options: FileOptions): StateFile {
+  try {
+    return openOrReplace(options);
+  } catch (error) {
+    if ((error as { mend?: unknown }).mend !== undefined) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw failure(`${options.path} can't be opened: ${reason}`, "check the disk and its owner");
+  }
+}
+
+function openOrReplace(options: FileOptions): StateFile {
   const { path, log } = options;
   makeDirectory(dirname(path), log);
   const isMissing = !existsSync(path);
@@ -128,8 +138,7 @@ function openDb(options: FileOptions): { db: Database; id: string } | undefined 
     return { db, id: prepareSchema(db, path, randomUUID()) };
   } catch (error) {
     closeQuietly(db);
-    const { errno, errcode, mend } = error as { errno?: number; errcode?: number; mend?: string };
-    if (mend !== undefined) throw error;
+    const { errno, errcode } = error as { errno?: number; errcode?: number };
     // Bun and Node name the result code differently; its low byte is the primary one.
     const code = (errno ?? errcode ?? 0) & 0xff;
     if (code === 11 || code === 26) return undefined;
@@ -137,8 +146,7 @@ function openDb(options: FileOptions): { db: Database; id: string } | undefined 
       const problem = `${path} is in use by another process, which counts in it`;
       throw failure(problem, "end that one first, or give each its own state.path");
     }
-    const reason = error instanceof Error ? error.message : String(error);
-    throw failure(`${path} can't be opened: ${reason}`, "check the disk and the file's owner");
+    throw error;
   }
 }
 
