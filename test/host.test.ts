@@ -5,7 +5,13 @@ import type { Hooks, Policy, PolicyHost } from "../src/contract/policy.ts";
 import { enforce } from "../src/enforcement.ts";
 import { type Bench, type House, lend } from "../src/host.ts";
 import { rolloutClaims } from "../src/settings.ts";
-import { createLogLines, createStubHost, createStubHouse, type LogLines, stubState } from "./harness/stubs.ts";
+import {
+  createLogLines,
+  createStubHost,
+  createStubHouse,
+  type LogLines,
+  stubState,
+} from "./harness/stubs.ts";
 
 function createHouse(): House & { readonly log: LogLines } {
   const { live, clock } = createStubHouse();

@@ -28,9 +28,16 @@ const ok = (tokens: number): AttemptResult => ({
   kind: "ok",
   status: 200,
   bytes: 1,
+  durationMs: 0,
   usage: { inputTokens: tokens, outputTokens: 2, cachedTokens: 1, reasoningTokens: 1 },
 });
-const failed: AttemptResult = { kind: "failed", status: 500, bytes: 0, usage: undefined };
+const failed: AttemptResult = {
+  kind: "failed",
+  status: 500,
+  bytes: 0,
+  durationMs: 0,
+  usage: undefined,
+};
 
 function count(hooks: Hooks, keyId: string, provider: string, model: string, result = ok(10)) {
   const x = startExchange(createStubHouse());
