@@ -30,7 +30,9 @@ beforeAll(async () => {
   needBinary();
   // Never called: what the page shows is refused before.
   const claude = { base_url: "http://127.0.0.1:9", api_key: "up-1", models: ["claude-sonnet-4-5"] };
-  proxy = await startProxy({ config: { providers: { sandbox: { models: ["sandbox-echo"] }, claude } } });
+  proxy = await startProxy({
+    config: { providers: { sandbox: { models: ["sandbox-echo"] }, claude } },
+  });
 });
 afterAll(cleanUp);
 

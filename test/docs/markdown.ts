@@ -41,7 +41,10 @@ const fence = /^ *(`{3,})(.*)\n([\s\S]*?)^ *\1 *$/gm;
 export function blocksOf({ text }: Page): readonly Block[] {
   return [...text.matchAll(fence)].map(({ index, 2: info = "", 3: content = "" }) => {
     const expected = /expect="([^"]*)"/.exec(info)?.[1];
-    const [language = "", ...words] = info.replace(/expect="[^"]*"/, "").trim().split(/ +/);
+    const [language = "", ...words] = info
+      .replace(/expect="[^"]*"/, "")
+      .trim()
+      .split(/ +/);
     return { line: lineAt(text, index), language, words, expected, text: content };
   });
 }
