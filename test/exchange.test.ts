@@ -766,7 +766,7 @@ describe("times", () => {
     const house = createStubHouse();
     const late: Pool["fetch"] = (_url, _init) => {
       house.clock.advance(30);
-      return json("usage=5")();
+      return json('{"usage":"usage=5"}')();
     };
     const hooks = {
       call() {
