@@ -158,6 +158,7 @@ describe("requests of a provider", () => {
 
 describe("tokens of a provider", () => {
   const limited = (model: string, tokens: number) => ({
+    server: { drain_timeout: "100ms" },
     providers: providers({ one: { models: [model], rate_limit: { tokens_per_minute: tokens } } }),
   });
 
