@@ -55,6 +55,8 @@ export async function handleCall(
   } catch (error) {
     return house.fail(x, error);
   } finally {
+    // A stream outlives the body, and so may the wish to know how many tokens it was.
+    x.call?.inputTokens();
     body?.release();
   }
 }

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { OpenStore, Store, StoreKind, StoreOptions } from "../../../src/contract/store.ts";
+import type { MaybePromise } from "../../../src/contract/types.ts";
 import { type Changes, type CountRow, LocalState } from "../../../src/kit/local-state.ts";
+import { Checkpoint } from "./checkpoint.ts";
 import { openFile } from "./file.ts";
 import { Journal } from "./journal.ts";
 
@@ -27,7 +29,9 @@ class SqliteStore implements OpenStore {
   readonly #options: StoreOptions;
   readonly #series = `${randomUUID().slice(0, 8)}-`;
   readonly #journal: Journal;
-  readonly #closeFile: () => void;
+  readonly #checkpoint: Checkpoint;
+  /** A checkpoint that runs: until it is over nothing is written. */
+  #moving: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isFailing = false;
   #isClosed = false;
@@ -38,9 +42,9 @@ class SqliteStore implements OpenStore {
     this.#options = options;
     const { db, loss } = openFile({ path, openDatabase, log, now: clock.now });
     this.loss = loss;
-    this.#closeFile = () => db.close();
     this.#journal = new Journal(db);
     const charged = this.#journal.load((space) => this.#state(space));
+    this.#checkpoint = new Checkpoint(db, path);
     if (charged.count > 0) {
       log.warn("reservations that an earlier run left open were charged as reserved", {
         ...charged,
@@ -61,7 +65,7 @@ class SqliteStore implements OpenStore {
     } catch (error) {
       this.#options.log.error("the last changes of the state could not be written", { error });
     }
-    this.#closeFile();
+    this.#checkpoint.close();
   }
 
   #state(space: string): DurableState {
@@ -78,7 +82,8 @@ class SqliteStore implements OpenStore {
       { clock, series: `${space}/${this.#series}`, changes },
       {
         changed: () => this.#wake(writeBehindMs),
-        flush: () => this.#flush(),
+        flush: () =>
+          this.#moving === undefined ? this.#flush() : this.#moving.then(() => this.#flush()),
       },
     );
     this.#states.set(space, state);
@@ -90,20 +95,32 @@ class SqliteStore implements OpenStore {
     if (this.#timer !== undefined || this.#isClosed) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      try {
-        this.#flush();
-      } catch {
-        // It has been told, and the next try is on its way.
-      }
+      // A failure has been told, and the next try is on its way.
+      Promise.resolve(this.#moving)
+        .then(() => this.#flush())
+        .catch(() => {});
     }, withinMs);
     this.#timer.unref?.();
+  }
+
+  #move(): void {
+    const { log } = this.#options;
+    this.#moving = this.#checkpoint
+      .run()
+      .catch((error: unknown) => {
+        if (!this.#isClosed) log.error("the state could not be synced to the disk", { error });
+      })
+      .finally(() => {
+        this.#moving = undefined;
+      });
   }
 
   #flush(): void {
     if (this.#isClosed) return;
     const { log } = this.#options;
     try {
-      this.#journal.write(this.#changed);
+      const rows = this.#journal.write(this.#changed);
+      if (this.#checkpoint.isDue(rows)) this.#move();
     } catch (error) {
       if (!this.#isFailing) {
         log.error("the state can't be written: it is in memory alone until it can", { error });
@@ -119,7 +136,7 @@ class SqliteStore implements OpenStore {
 
 interface Writer {
   changed(): void;
-  flush(): void;
+  flush(): MaybePromise<void>;
 }
 
 /** State in memory that tells of each change to what must last; buckets need not. */
@@ -157,7 +174,7 @@ class DurableState extends LocalState implements Store {
     return super.remove(key);
   }
 
-  flush(): void {
-    this.#writer.flush();
+  flush(): MaybePromise<void> {
+    return this.#writer.flush();
   }
 }
