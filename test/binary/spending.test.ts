@@ -1,11 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
 import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
 import {
   clientKey,
+  makeDir,
   needBinary,
   providersOf,
   type RunningProxy,
+  runBinary,
   startProxy,
 } from "../harness/proxy.ts";
 import { openRaw, requestBytes } from "../harness/raw.ts";
@@ -211,6 +215,23 @@ describe("tokens of a provider", () => {
     expect((await ask(proxy, model, { body })).status).toBe(status);
     expect(await proxy.stop()).toBe(0);
   });
+});
+
+test("the example of the docs is a good configuration, and all of it is enforced", async () => {
+  const page = readFileSync(join(import.meta.dirname, "../../docs/limits-and-quotas.md"), "utf8");
+  const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml = ""]) => yaml);
+  expect(blocks).toHaveLength(2);
+  const dir = makeDir();
+  writeFileSync(join(dir, "c.yaml"), blocks.join(""));
+  const env = { ALICE_KEY: clientKey };
+  const args = ["policies", "plan", "--json", "--config", join(dir, "c.yaml")];
+  const { code, out } = await runBinary(args, { cwd: join(dir, "cwd"), env });
+  expect(code).toBe(0);
+  const { policies } = JSON.parse(out) as { policies: { name: string; mode: string }[] };
+  const enforced = policies.filter(({ mode }) => mode === "enforce").map(({ name }) => name);
+  for (const name of ["auth", "key-limits", "provider-rate-limit", "quota", "usage"]) {
+    expect(enforced).toContain(name);
+  }
 });
 
 describe("a client key", () => {

@@ -35,6 +35,11 @@ export class Checkpoint {
     return this.#rows >= rowsEach;
   }
 
+  /** Waits, beside, until what was written outlives a loss of power. */
+  async settled(): Promise<void> {
+    if (!this.#isClosed) await sync(this.#log);
+  }
+
   /** Nothing may be written until it resolves. */
   async run(): Promise<void> {
     this.#rows = 0;

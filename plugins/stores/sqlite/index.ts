@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { OpenStore, Store, StoreKind, StoreOptions } from "../../../src/contract/store.ts";
-import type { MaybePromise } from "../../../src/contract/types.ts";
 import { type Changes, type CountRow, LocalState } from "../../../src/kit/local-state.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { openFile } from "./file.ts";
@@ -82,8 +81,7 @@ class SqliteStore implements OpenStore {
       { clock, series: `${space}/${this.#series}`, changes },
       {
         changed: () => this.#wake(writeBehindMs),
-        flush: () =>
-          this.#moving === undefined ? this.#flush() : this.#moving.then(() => this.#flush()),
+        flush: () => this.#keepAll(),
       },
     );
     this.#states.set(space, state);
@@ -101,6 +99,12 @@ class SqliteStore implements OpenStore {
         .catch(() => {});
     }, withinMs);
     this.#timer.unref?.();
+  }
+
+  async #keepAll(): Promise<void> {
+    await this.#moving;
+    this.#flush();
+    await this.#checkpoint.settled();
   }
 
   #move(): void {
@@ -136,7 +140,7 @@ class SqliteStore implements OpenStore {
 
 interface Writer {
   changed(): void;
-  flush(): MaybePromise<void>;
+  flush(): Promise<void>;
 }
 
 /** State in memory that tells of each change to what must last; buckets need not. */
@@ -174,7 +178,7 @@ class DurableState extends LocalState implements Store {
     return super.remove(key);
   }
 
-  flush(): MaybePromise<void> {
+  flush(): Promise<void> {
     return this.#writer.flush();
   }
 }
