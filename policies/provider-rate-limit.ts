@@ -16,7 +16,7 @@ import {
 import type { Bucket, Store, Taken } from "../src/contract/store.ts";
 import type { MaybePromise } from "../src/contract/types.ts";
 import {
-  bucketFields,
+  BucketFields,
   bucketWaitSeconds,
   perMinute,
   perMinuteSchema,
@@ -52,6 +52,7 @@ interface Limits {
   readonly buckets: readonly Bucket[];
   readonly requests: Bucket | undefined;
   readonly tokens: Bucket | undefined;
+  readonly fields: BucketFields;
 }
 
 export const policy = definePolicy({
@@ -102,7 +103,8 @@ function toLimits(name: string, perMinuteOf: Config): Limits {
     return limit === undefined ? undefined : perMinute(`${name}/${what}`, limit);
   };
   const [requests, tokens] = [bucketOf("requests"), bucketOf("tokens")];
-  return { requests, tokens, buckets: [requests, tokens].filter((b) => b !== undefined) };
+  const buckets = [requests, tokens].filter((bucket) => bucket !== undefined);
+  return { requests, tokens, buckets, fields: new BucketFields("provider", buckets) };
 }
 
 function amountsOf({ requests, tokens }: Limits, amount: number): readonly number[] {
@@ -110,12 +112,12 @@ function amountsOf({ requests, tokens }: Limits, amount: number): readonly numbe
   return requests === undefined ? [amount] : [1, amount];
 }
 
-function refusal({ buckets }: Limits, taken: Taken): AttemptVerdict {
+function refusal({ fields }: Limits, taken: Taken): AttemptVerdict {
   return {
     skip: {
       deny: "provider_limited",
       retryAfterSeconds: bucketWaitSeconds(taken.levels),
-      headers: bucketFields("provider", buckets, taken.levels),
+      headers: fields.of(taken.levels),
     },
   };
 }

@@ -14,15 +14,15 @@ export interface ParsedCall {
   readonly modelEnd: number;
 }
 
-/** The facts, and an estimate for whoever asks. */
+/** The facts, and an estimate for whoever asks; the first answer lets go of the body. */
 class EstimatedCall implements Call {
   readonly model: string;
   readonly stream: boolean;
   readonly maxTokens: number | undefined;
   readonly bodyBytes: number;
   readonly verb?: string;
-  readonly #body: Uint8Array;
-  #inputTokens: number | undefined = undefined;
+  #body: Uint8Array | undefined;
+  #inputTokens = 0;
 
   constructor(facts: CallFacts, body: Uint8Array) {
     this.model = facts.model;
@@ -34,7 +34,8 @@ class EstimatedCall implements Call {
   }
 
   inputTokens(): number {
-    this.#inputTokens ??= estimateInput(this.#body);
+    if (this.#body !== undefined) this.#inputTokens = estimateInput(this.#body);
+    this.#body = undefined;
     return this.#inputTokens;
   }
 }

@@ -58,6 +58,8 @@ export async function handleCall(
   } catch (error) {
     return house.fail(x, error);
   } finally {
+    // A stream outlives the body, and so may the wish to know how many tokens it was.
+    x.call?.inputTokens();
     if (body !== undefined && isLong(body.bytes)) {
       house.free(body.bytes);
       body.hold.shrink();

@@ -193,6 +193,16 @@ describe("readBody", () => {
 });
 
 describe("parseCall", () => {
+  test("estimates the input once, and needs the body no more", () => {
+    const body = new TextEncoder().encode(`{"model":"m","x":"${"word ".repeat(100)}"}`);
+    const parsed = parseCall(body, lineDialect, keys, route);
+    if ("code" in parsed) throw new Error(parsed.code);
+    const estimate = parsed.call.inputTokens();
+    expect(estimate).toBe(Math.ceil(body.byteLength / 4));
+    body.fill(0x80);
+    expect(parsed.call.inputTokens()).toBe(estimate);
+  });
+
   const cases: readonly (readonly [name: string, body: string, expected: unknown])[] = [
     [
       "facts and size",

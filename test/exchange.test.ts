@@ -36,6 +36,8 @@ interface RunOptions extends ExchangeOptions {
   /** Instead of `providers`: one that several exchanges share. */
   readonly router?: Router;
   readonly hooks?: Parameters<typeof activePolicy>[1];
+  /** Of a policy behind the witness. */
+  readonly last?: Parameters<typeof activePolicy>[1];
   readonly house?: StubHouse;
   readonly model?: string;
 }
@@ -60,7 +62,7 @@ function start(options: RunOptions = {}) {
   const x = startExchange(house, {
     body: JSON.stringify({ model: options.model ?? "m", stream: true }),
     ...options,
-    policies: [witness, subject],
+    policies: [witness, subject, activePolicy("zz", options.last ?? {}, { stage: "credential" })],
   });
   const log = createLogLines();
   const budget = { held: 0 };
@@ -445,6 +447,43 @@ describe("finish and attemptEnd, exactly once:", () => {
     const response = await run.answered;
     expect(response.status).toBe(429);
     expect(response.headers.get("retry-after")).toBe("7");
+  });
+
+  test("what one policy admitted and a later one refused is withdrawn from the first", async () => {
+    const run = start({
+      ...two(whole, whole),
+      hooks: { attempt: () => "pass" },
+      last: { attempt: (_x, { provider }) => (provider === "a" ? "skip" : "pass") },
+    });
+    await settle(run);
+    expect(run.told.ended.map(({ attempt, result }) => [attempt.provider, result.kind])).toEqual([
+      ["a", "unsent"],
+      ["b", "ok"],
+    ]);
+    expect(run.told.admitted.map((a) => a.provider)).toEqual(["a", "b"]);
+  });
+
+  type Wait = number | undefined;
+  test.each<[string, waits: readonly [Wait, Wait], expected: string | null]>([
+    ["the first is earlier", [5, 60], "5"],
+    ["the second is earlier", [60, 5], "5"],
+    ["only the first knows when", [60, undefined], "60"],
+    ["only the second knows when", [undefined, 60], "60"],
+    ["nobody knows", [undefined, undefined], null],
+  ])("all are over their limit: when %s", async (_name, waits, expected) => {
+    const run = start({
+      ...two(whole, whole),
+      hooks: {
+        attempt(_x, { index }) {
+          const retryAfterSeconds = waits[index];
+          if (retryAfterSeconds === undefined) return { skip: { deny: "provider_limited" } };
+          return { skip: { deny: "provider_limited", retryAfterSeconds } };
+        },
+      },
+    });
+    const response = await run.answered;
+    expect(response.status).toBe(429);
+    expect(response.headers.get("retry-after")).toBe(expected);
   });
 
   test("three credentials: each is tried once, each is ended once", async () => {

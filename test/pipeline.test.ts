@@ -1,5 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import type { Attempt, AttemptResult, Hooks, Outcome, Stage } from "../src/contract/policy.ts";
+import type {
+  Attempt,
+  AttemptResult,
+  AttemptVerdict,
+  Hooks,
+  Outcome,
+  Stage,
+} from "../src/contract/policy.ts";
 import { stages } from "../src/contract/policy.ts";
 import {
   type ActivePolicy,
@@ -137,6 +144,26 @@ describe("order", () => {
     expect(seen).toEqual(["all", "some", "all"]);
   });
 
+  test("an attempt is withdrawn, bottom-up, from those that had admitted it", async () => {
+    const seen: string[] = [];
+    const witness = (name: string, verdict: AttemptVerdict | undefined) =>
+      activePolicy(name, {
+        ...(verdict !== undefined && { attempt: () => verdict }),
+        attemptEnd: (_x, _a, { kind }) => void seen.push(`${name} ${kind}`),
+      });
+    const { pipeline } = compile([
+      witness("a", "pass"),
+      witness("b", undefined),
+      witness("c", "pass"),
+      witness("d", { skip: { deny: "provider_limited" } }),
+      witness("e", "pass"),
+    ]);
+    const refusal = await pipeline.attempt(exchange(), attempt);
+    expect(refusal).toEqual({ code: "provider_limited", policy: "d", tryNext: true });
+    if (refusal !== undefined) pipeline.withdraw(exchange(), attempt, refusal);
+    expect(seen).toEqual(["c unsent", "a unsent"]);
+  });
+
   test("a hook keeps its `this`", async () => {
     class Counter implements Hooks {
       count = 0;
@@ -209,6 +236,32 @@ describe("verdicts", () => {
         hook === "attempt" ? skipped : { code: "policy_fault" as const, policy: "one" };
       expect(await walk(pipeline, hook)).toEqual(expected as never);
     }
+  });
+});
+
+describe("lists", () => {
+  const shown = (...hooks: readonly (Hooks["lists"] | undefined)[]): boolean => {
+    const active = hooks.map((lists, i) => activePolicy(`p${i}`, lists ? { lists } : {}));
+    const { pipeline } = compile(active);
+    return pipeline.lists(exchange(), { id: "m", provider: "p" });
+  };
+  const boom = (): boolean => {
+    throw new Error("boom");
+  };
+  test.each<[string, boolean, readonly (Hooks["lists"] | undefined)[]]>([
+    ["nobody minds", true, []],
+    ["nobody is asked", true, [undefined]],
+    ["all agree", true, [() => true, undefined, () => true]],
+    ["one does not", false, [() => true, () => false]],
+    ["one is broken", false, [() => true, boom]],
+    ["one says nothing", false, [(() => undefined) as unknown as Hooks["lists"]]],
+  ])("%s: %p", (_name, expected, hooks) => {
+    expect(shown(...hooks)).toBe(expected);
+  });
+
+  test("a policy in shadow hides nothing", () => {
+    const { pipeline } = compile([activePolicy("a", { lists: () => false }, { mode: "shadow" })]);
+    expect(pipeline.lists(exchange(), { id: "m", provider: "p" })).toBe(true);
   });
 });
 

@@ -6,7 +6,7 @@
 import { type Deny, definePolicy, type Exchange, type Verdict } from "../../src/contract/policy.ts";
 import type { Reservation, Store, Taken } from "../../src/contract/store.ts";
 import type { Clock, MaybePromise } from "../../src/contract/types.ts";
-import { bucketFields, bucketWaitSeconds } from "../../src/kit/bucket-spec.ts";
+import { bucketWaitSeconds } from "../../src/kit/bucket-spec.ts";
 import { andThen } from "../../src/kit/maybe-promise.ts";
 import { quotaWaitSeconds } from "../../src/kit/quota-spec.ts";
 import { tokensSpent, tokensToReserve } from "../../src/kit/token-cost.ts";
@@ -59,7 +59,7 @@ export const policy = definePolicy({
         const limit = limitsOf(x);
         if (limit === undefined || limit.all.length === 0) return "pass";
         return andThen(store.take(limit.all, limit.none), ({ levels }) => ({
-          edit: { headers: bucketFields("key", limit.all, levels, headers) },
+          edit: { headers: limit.fields.of(levels, headers) },
         }));
       },
       finish(x) {

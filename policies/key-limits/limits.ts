@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import type { Bucket, Store } from "../../src/contract/store.ts";
-import { perMinute, perMinuteSchema } from "../../src/kit/bucket-spec.ts";
+import { BucketFields, perMinute, perMinuteSchema } from "../../src/kit/bucket-spec.ts";
 import { type QuotaSpec, quotaEntries, toQuota } from "../../src/kit/quota-spec.ts";
 import { rateEntries } from "../../src/kit/rate-schema.ts";
 import { doc } from "../../src/kit/schema.ts";
@@ -53,6 +53,7 @@ export interface Limits {
   /** What its responses tell of. */
   readonly all: readonly Bucket[];
   readonly none: readonly number[];
+  readonly fields: BucketFields;
   readonly quota: QuotaSpec | undefined;
   readonly countsTokens: boolean;
 }
@@ -92,6 +93,7 @@ function limitsOf(id: string, config: Config, durability: Store["durability"]): 
     ...{ rates, tokens, all, quota: own },
     one: rates.map(() => 1),
     none: all.map(() => 0),
+    fields: new BucketFields("key", all),
     countsTokens: tokens !== undefined || own !== undefined,
   };
 }

@@ -31,32 +31,41 @@ export function bucketWaitSeconds(levels: readonly BucketLevel[]): number {
   return Math.max(1, Math.ceil(waitMs / 1000));
 }
 
-/**
- * The fields that tell a client of its limits (draft-ietf-httpapi-ratelimit-headers).
- * @param prefix before the last part of each bucket's key: letters, digits and dashes
- * @param present fields that are there already: several limits stand in one list (RFC 9651, 3.1)
- */
-export function bucketFields(
-  prefix: string,
-  buckets: readonly BucketSpec[],
-  levels: readonly BucketLevel[],
-  present: Readonly<Record<string, string>> = {},
-): Record<string, string> {
-  const policies: string[] = [];
-  const limits: string[] = [];
-  for (const [i, { key, capacity, perSecond }] of buckets.entries()) {
-    const { left = 0, waitMs = 0 } = levels[i] ?? {};
-    const name = `"${prefix}-${key.slice(key.lastIndexOf("/") + 1)}"`;
-    const untilMs = waitMs > 0 ? waitMs : ((capacity - left) * 1000) / perSecond;
-    policies.push(`${name};q=${capacity};w=${Math.max(1, Math.round(capacity / perSecond))}`);
-    limits.push(`${name};r=${left};t=${Math.ceil(untilMs / 1000)}`);
-  }
-  return {
-    "ratelimit-policy": listed(present["ratelimit-policy"], policies),
-    ratelimit: listed(present.ratelimit, limits),
-  };
-}
+/** The fields that tell a client of its limits (draft-ietf-httpapi-ratelimit-headers). */
+export class BucketFields {
+  readonly #buckets: readonly BucketSpec[];
+  readonly #names: readonly string[];
+  readonly #policies: string;
 
-function listed(before: string | undefined, own: readonly string[]): string {
-  return [...(before === undefined ? [] : [before]), ...own].join(", ");
+  /** @param prefix before the last part of each bucket's key: letters, digits and dashes */
+  constructor(prefix: string, buckets: readonly BucketSpec[]) {
+    this.#buckets = buckets;
+    this.#names = buckets.map(({ key }) => `"${prefix}-${key.slice(key.lastIndexOf("/") + 1)}"`);
+    this.#policies = buckets
+      .map(({ capacity, perSecond }, i) => {
+        const windowSeconds = Math.max(1, Math.round(capacity / perSecond));
+        return `${this.#names[i]};q=${capacity};w=${windowSeconds}`;
+      })
+      .join(", ");
+  }
+
+  /**
+   * @param levels of the buckets, in their order
+   * @param present fields that are there already: several limits stand in one list (RFC 9651, 3.1)
+   */
+  of(
+    levels: readonly BucketLevel[],
+    present: Readonly<Record<string, string>> = {},
+  ): Record<string, string> {
+    let limits = present.ratelimit ?? "";
+    for (const [i, { left, waitMs }] of levels.entries()) {
+      const { capacity, perSecond } = this.#buckets[i] as BucketSpec;
+      const untilMs = waitMs > 0 ? waitMs : ((capacity - left) * 1000) / perSecond;
+      if (limits !== "") limits += ", ";
+      limits += `${this.#names[i]};r=${left};t=${Math.ceil(untilMs / 1000)}`;
+    }
+    const before = present["ratelimit-policy"];
+    const policies = before === undefined ? this.#policies : `${before}, ${this.#policies}`;
+    return { "ratelimit-policy": policies, ratelimit: limits };
+  }
 }

@@ -104,7 +104,9 @@ export class LocalState {
     this.#holds.delete(id);
     hold.counter.settle(hold, spent);
     changes?.quotas.add(hold.counter);
-    changes?.holds.add(hold);
+    // What no journal knows yet need not be told to it any more.
+    if (hold.isSaved) changes?.holds.add(hold);
+    else changes?.holds.delete(hold);
   }
 
   look({ key }: { readonly key: string }, span: Span) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import * as v from "valibot";
 import { policy } from "../../policies/provider-rate-limit.ts";
 import type { Attempt, AttemptResult, Hooks, Policy } from "../../src/contract/policy.ts";
@@ -162,6 +163,44 @@ describe("tokens a minute", () => {
       skip: { headers: { ratelimit: '"provider-requests";r=1;t=30, "provider-tokens";r=0;t=60' } },
     });
   });
+});
+
+test("whatever is interleaved, every token is counted once, and what is admitted fits", async () => {
+  const kinds = ["ok", "refused", "failed", "timeout", "aborted", "unsent"] as const;
+  const step = fc.record({
+    begins: fc.boolean(),
+    which: fc.nat(12),
+    kind: fc.constantFrom(...kinds),
+    tokens: fc.integer({ min: 0, max: 100 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      const host = createStubHost();
+      const hooks = await hooksFor({ tokens: { a: 600 } }, host);
+      const open: { x: ReturnType<typeof exchange>; attempt: Attempt }[] = [];
+      let spent = 0;
+      for (const { begins, which, kind, tokens } of steps) {
+        if (begins) {
+          const [x, attempt] = [exchange(), to("a")];
+          const fits = spent + (open.length + 1) * 100 <= 600;
+          expect(hooks.attempt?.(x, attempt) === "pass").toBe(fits);
+          if (fits) open.push({ x, attempt });
+          continue;
+        }
+        const [one] = open.splice(which, 1);
+        if (one === undefined) continue;
+        const result = ended(kind, kind === "ok" ? tokens : undefined);
+        hooks.attemptEnd?.(one.x, one.attempt, result);
+        hooks.attemptEnd?.(one.x, one.attempt, result);
+        if (kind === "ok") spent += tokens;
+        if (kind === "timeout" || kind === "aborted") spent += 10;
+      }
+      for (const { x, attempt } of open) hooks.attemptEnd?.(x, attempt, ended("unsent"));
+      const bucket = { key: "a/tokens", capacity: 600, perSecond: 10 };
+      expect((await host.store.take([bucket], [0])).levels[0]?.left).toBe(600 - spent);
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test("a reload keeps what is used, and the limit of the new configuration holds", async () => {

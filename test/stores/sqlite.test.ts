@@ -17,6 +17,7 @@ import { dirname, join } from "node:path";
 import { store as sqlite } from "../../plugins/stores/sqlite/index.ts";
 import type { OpenDatabase, OpenStore } from "../../src/contract/store.ts";
 import { bunRuntime } from "../../src/runtime/bun.ts";
+import { nodeDatabase } from "../../src/runtime/node-database.ts";
 import { cleanUp, onCleanup } from "../harness/cleanup.ts";
 import { createFakeClock, type FakeClock } from "../harness/fake-clock.ts";
 import { createLogLines, type LogLines } from "../harness/stubs.ts";
@@ -306,6 +307,48 @@ describe("the file", () => {
     expect(failed).toMatchObject({ message: expect.stringMatching(message) });
     expect(failed).toHaveProperty("mend");
     expect(readdirSync(dir, { recursive: true }).sort()).toEqual(before);
+  });
+});
+
+describe("the write-ahead log", () => {
+  test("stays small however much is written, and nothing is lost by that", async () => {
+    const path = join(makeDir(), "c.db");
+    const one = open(path).all.namespace("one");
+    for (let round = 0; round < 100; round++) {
+      for (let i = 0; i < 1000; i++) await one.put(`k${i}`, `${round}`.padEnd(100));
+      await one.flush();
+    }
+    // 100 rounds would be 16 MB.
+    expect(statSync(`${path}-wal`).size).toBeLessThan(2 * 1024 * 1024);
+    const kept = await open(killed(path)).all.namespace("one").list("");
+    expect(kept).toHaveLength(1000);
+    expect(kept.every(({ value }) => value === "99".padEnd(100))).toBe(true);
+  });
+});
+
+describe("the SQLite of Node", () => {
+  const node = nodeDatabase() as OpenDatabase;
+
+  test("keeps the same file", async () => {
+    const path = join(makeDir(), "c.db");
+    const first = open(path, createFakeClock(), node).all;
+    await first.namespace("one").put("k", "v");
+    await first.namespace("one").add("r", { n: 2 });
+    await first.namespace("one").reserve(quota, day, 300);
+    await first.close();
+    const second = open(path).all;
+    expect(await second.namespace("one").get("k")).toBe("v");
+    await second.close();
+    const third = open(path, createFakeClock(), node).all.namespace("one");
+    expect(await third.read("")).toEqual([{ key: "r", counts: { n: 2 } }]);
+    expect(await third.look(quota, day)).toMatchObject({ spent: 300, held: 0 });
+  });
+
+  test("tells a corrupt file from one that can't be opened", () => {
+    const path = join(makeDir(), "c.db");
+    writeFileSync(path, Buffer.alloc(5000, 7));
+    expect(open(path, createFakeClock(), node).all.loss).toMatchObject({ kind: "corrupt" });
+    expect(() => open(makeDir(), createFakeClock(), node)).toThrow("can't be opened");
   });
 });
 

@@ -129,8 +129,6 @@ function openDb(options: FileOptions): { db: Database; id: string } | undefined 
       throw failure(`${path} is the database of another program`, "name another file");
     }
     db.exec("PRAGMA journal_mode = WAL");
-    // A commit waits for no disk: what the kernel has survives the end of the process.
-    db.exec("PRAGMA synchronous = NORMAL");
     if (hasTables(db) && !isSound(db)) {
       db.close();
       return undefined;

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { OpenStore, Store, StoreKind, StoreOptions } from "../../../src/contract/store.ts";
 import { type Changes, type CountRow, LocalState } from "../../../src/kit/local-state.ts";
+import { Checkpoint } from "./checkpoint.ts";
 import { openFile } from "./file.ts";
 import { Journal } from "./journal.ts";
 
@@ -27,7 +28,9 @@ class SqliteStore implements OpenStore {
   readonly #options: StoreOptions;
   readonly #series = `${randomUUID().slice(0, 8)}-`;
   readonly #journal: Journal;
-  readonly #closeFile: () => void;
+  readonly #checkpoint: Checkpoint;
+  /** A checkpoint that runs: until it is over nothing is written. */
+  #moving: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isFailing = false;
   #isClosed = false;
@@ -38,9 +41,9 @@ class SqliteStore implements OpenStore {
     this.#options = options;
     const { db, loss } = openFile({ path, openDatabase, log, now: clock.now });
     this.loss = loss;
-    this.#closeFile = () => db.close();
     this.#journal = new Journal(db);
     const charged = this.#journal.load((space) => this.#state(space));
+    this.#checkpoint = new Checkpoint(db, path);
     if (charged.count > 0) {
       log.warn("reservations that an earlier run left open were charged as reserved", {
         ...charged,
@@ -61,7 +64,7 @@ class SqliteStore implements OpenStore {
     } catch (error) {
       this.#options.log.error("the last changes of the state could not be written", { error });
     }
-    this.#closeFile();
+    this.#checkpoint.close();
   }
 
   #state(space: string): DurableState {
@@ -78,7 +81,7 @@ class SqliteStore implements OpenStore {
       { clock, series: `${space}/${this.#series}`, changes },
       {
         changed: () => this.#wake(writeBehindMs),
-        flush: () => this.#flush(),
+        flush: () => this.#keepAll(),
       },
     );
     this.#states.set(space, state);
@@ -90,20 +93,38 @@ class SqliteStore implements OpenStore {
     if (this.#timer !== undefined || this.#isClosed) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      try {
-        this.#flush();
-      } catch {
-        // It has been told, and the next try is on its way.
-      }
+      // A failure has been told, and the next try is on its way.
+      Promise.resolve(this.#moving)
+        .then(() => this.#flush())
+        .catch(() => {});
     }, withinMs);
     this.#timer.unref?.();
+  }
+
+  async #keepAll(): Promise<void> {
+    await this.#moving;
+    this.#flush();
+    await this.#checkpoint.settled();
+  }
+
+  #move(): void {
+    const { log } = this.#options;
+    this.#moving = this.#checkpoint
+      .run()
+      .catch((error: unknown) => {
+        if (!this.#isClosed) log.error("the state could not be synced to the disk", { error });
+      })
+      .finally(() => {
+        this.#moving = undefined;
+      });
   }
 
   #flush(): void {
     if (this.#isClosed) return;
     const { log } = this.#options;
     try {
-      this.#journal.write(this.#changed);
+      const rows = this.#journal.write(this.#changed);
+      if (this.#checkpoint.isDue(rows)) this.#move();
     } catch (error) {
       if (!this.#isFailing) {
         log.error("the state can't be written: it is in memory alone until it can", { error });
@@ -119,7 +140,7 @@ class SqliteStore implements OpenStore {
 
 interface Writer {
   changed(): void;
-  flush(): void;
+  flush(): Promise<void>;
 }
 
 /** State in memory that tells of each change to what must last; buckets need not. */
@@ -157,7 +178,7 @@ class DurableState extends LocalState implements Store {
     return super.remove(key);
   }
 
-  flush(): void {
-    this.#writer.flush();
+  flush(): Promise<void> {
+    return this.#writer.flush();
   }
 }

@@ -71,9 +71,15 @@ export class Journal {
 
   /**
    * Writes all changes in one transaction, and forgets them once they are written.
+   * @returns how many rows that were
    * @throws Error of the database; then nothing is written, and all is still to do
    */
-  write(changed: ReadonlyMap<string, Changes>): void {
+  write(changed: ReadonlyMap<string, Changes>): number {
+    let count = 0;
+    for (const { quotas, holds, rows, values } of changed.values()) {
+      count += quotas.size + holds.size + rows.size + values.size;
+    }
+    if (count === 0) return 0;
     this.#within(() => {
       for (const [space, changes] of changed) this.#writeSpace(space, changes);
     });
@@ -81,6 +87,7 @@ export class Journal {
       for (const hold of holds) hold.isSaved = hold.isOpen;
       for (const set of [quotas, holds, rows, values]) set.clear();
     }
+    return count;
   }
 
   #writeSpace(space: string, { quotas, holds, rows, values }: Changes): void {
