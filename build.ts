@@ -18,6 +18,7 @@ const lists = [
   { folder: "policies", item: "policy", type: "Policy", list: "policies" },
   { folder: "plugins/dialects", item: "dialect", type: "Dialect", list: "dialects" },
   { folder: "plugins/providers", item: "provider", type: "Provider", list: "providers" },
+  { folder: "plugins/stores", item: "store", type: "StoreKind", list: "stores" },
 ] as const;
 
 function pluginsIn(folder: string): string[] {
@@ -51,6 +52,7 @@ function registry(): string {
     ...imports,
     'import type { Dialect, Provider } from "./contract/plugin.ts";',
     'import type { Policy } from "./contract/policy.ts";',
+    'import type { StoreKind } from "./contract/store.ts";',
     "",
     bodies.join("\n"),
   ].join("\n");
@@ -87,6 +89,7 @@ const generated: readonly (readonly [path: string, make: () => Promise<string> |
   ],
   ["README.md", () => withTables("README.md")],
   ["docs/errors.md", () => withTables("docs/errors.md")],
+  ["docs/http.md", () => withTables("docs/http.md")],
 ];
 
 function packageVersion(): string {
@@ -114,6 +117,7 @@ async function withTables(path: string): Promise<string> {
         "|---|---|---|",
         ...Object.entries(errorTable).map(([c, e]) => `| \`${c}\` | ${e.status} | ${e.message} |`),
       ].join("\n"),
+    verdicts: verdictTable,
   };
   return readFileSync(join(root, path), "utf8").replace(
     /(<!-- generated: (\w+) -->\n)[\s\S]*?(\n<!-- end -->)/g,
@@ -123,6 +127,20 @@ async function withTables(path: string): Promise<string> {
       return open + make() + close;
     },
   );
+}
+
+/** What each runtime decides, as the tests have pinned it. */
+function verdictTable(): string {
+  const file = join(root, "test/hostile/verdicts.json");
+  const rows = JSON.parse(readFileSync(file, "utf8")) as Record<string, Record<string, string>>;
+  const runtimes = ["bun", "node", "deno"];
+  return [
+    "| | what is sent | Bun | Node | Deno |",
+    "|---|---|---|---|---|",
+    ...Object.entries(rows).map(
+      ([id, row]) => `| ${id} | ${row.case} | ${runtimes.map((r) => row[r] ?? "").join(" | ")} |`,
+    ),
+  ].join("\n");
 }
 
 async function generate(checkOnly: boolean): Promise<void> {

@@ -18,6 +18,9 @@ import {
 } from "../src/contract/policy.ts";
 import { isSampleKey, newClientKey } from "../src/kit/client-key.ts";
 import { FailureLedger } from "../src/kit/failure-ledger.ts";
+import { parseIp } from "../src/kit/ip.ts";
+import { ipRange } from "../src/kit/ip-schema.ts";
+import { createIpSet, type IpSet } from "../src/kit/ip-set.ts";
 import { keyFile } from "../src/kit/key-file.ts";
 import { doc, secret } from "../src/kit/schema.ts";
 import type { Secret } from "../src/kit/secret.ts";
@@ -34,6 +37,7 @@ const keySchema = v.pipe(
     ),
     models: v.optional(names),
     providers: v.optional(names),
+    allowed_ips: v.optional(v.pipe(v.array(ipRange()), v.minLength(1, "names no address"))),
   }),
   v.check((k) => (k.key === undefined) !== (k.key_sha256 === undefined), "needs key or key_sha256"),
 );
@@ -65,6 +69,7 @@ interface Grant {
   readonly expiresMs: number;
   readonly models: ReadonlySet<string> | undefined;
   readonly providers: ReadonlySet<string> | undefined;
+  readonly addresses: IpSet | undefined;
 }
 
 export const policy = definePolicy({
@@ -82,6 +87,20 @@ export const policy = definePolicy({
     const grants = toGrants(keys, host);
     const failures = host.keep("failures", () => new FailureLedger(host.clock));
     const byPrincipal = new Map([...grants.values()].flat().map((g) => [g.principal, g]));
+    const digests = host.keep("digests", () => new WeakMap<Principal, string>());
+    for (const { principal, digest } of byPrincipal.values()) {
+      digests.set(principal, digest.toString("hex"));
+    }
+    const valid = new Set([...byPrincipal.values()].map(({ digest }) => digest.toString("hex")));
+    // Whoever came with a key that is gone is cut off, whatever runs.
+    const revoke = (): void => {
+      const isGone = ({ principal }: Exchange): boolean => {
+        const digest = principal && digests.get(principal);
+        return digest !== undefined && !valid.has(digest);
+      };
+      const cut = host.live.abort(isGone, "revoked");
+      if (cut > 0) host.log.warn("requests of removed client keys were cut", { cut });
+    };
     const grantOf = (x: Exchange): Grant | undefined => x.principal && byPrincipal.get(x.principal);
     return {
       request: (x) => identify(x, grants, failures, host, allowQueryKey),
@@ -89,6 +108,14 @@ export const policy = definePolicy({
         const models = grantOf(x)?.models;
         if (models === undefined || models.has(call.model)) return "pass";
         return { deny: "not_allowed", message: "This client key may not use that model." };
+      },
+      lists(x, { id, provider }) {
+        const grant = grantOf(x);
+        if (grant?.models?.has(id) === false) return false;
+        return grant?.providers?.has(provider) !== false;
+      },
+      event(event) {
+        if (event.type === "config_change" && event.result === "applied") revoke();
       },
       attempt(x: Exchange, attempt: Attempt): AttemptVerdict {
         const providers = grantOf(x)?.providers;
@@ -139,6 +166,7 @@ function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost):
       expiresMs: entry.expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(entry.expires),
       models: entry.models && new Set(entry.models),
       providers: entry.providers && new Set(entry.providers),
+      addresses: entry.allowed_ips && createIpSet(entry.allowed_ips.map(({ range }) => range)),
     });
   }
   if (keys.length > 0) return grants;
@@ -160,8 +188,15 @@ function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost):
     expiresMs: Number.POSITIVE_INFINITY,
     models: undefined,
     providers: undefined,
+    addresses: undefined,
   });
   return grants;
+}
+
+/** A zone says nothing about which link an address is on: it is on no list. */
+function isFrom(address: string, allowed: IpSet): boolean {
+  const ip = parseIp(address);
+  return ip !== undefined && !ip.zoned && allowed.has(ip);
 }
 
 function indexOf(digest: Buffer): number {
@@ -182,6 +217,9 @@ function identify(
   if (grant === undefined) return refuse(x, failures, host, "unknown");
   if (!(grant.expiresMs > host.clock.now())) {
     return refuse(x, failures, host, "expired", grant.principal.userId);
+  }
+  if (grant.addresses !== undefined && !isFrom(x.ip, grant.addresses)) {
+    return refuseAddress(x, grant.principal, host);
   }
   if (host.hears("auth_success")) tellSuccess(x, grant.principal, host);
   return { edit: { principal: grant.principal } };
@@ -219,6 +257,22 @@ function refuse(
   });
   if (waitMs === 0) return { deny: "unauthenticated" };
   return { deny: "too_many_failures", retryAfterSeconds: Math.ceil(waitMs / 1000) };
+}
+
+/** Whoever holds the key knows that it is one, so he may as well be told what is wrong. */
+function refuseAddress(x: Exchange, { userId }: Principal, host: PolicyHost): Deny {
+  host.emit({
+    type: "auth_failure",
+    result: "address_not_allowed",
+    userId,
+    ip: x.ip,
+    requestId: x.id,
+    details: { reason: "address" },
+  });
+  return {
+    deny: "address_not_allowed",
+    message: "This client key may not be used from this address (allowed_ips of the key).",
+  };
 }
 
 const scheme = "bearer ";

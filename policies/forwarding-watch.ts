@@ -33,8 +33,11 @@ export const policy = definePolicy({
     return {
       request(x) {
         if (x.proxied) return "pass";
-        const name = claims.find((claim) => x.header(claim) !== null);
-        if (name !== undefined && tellsAgain(x)) tell(x, name, host);
+        for (const name of claims) {
+          if (x.header(name) === null) continue;
+          if (tellsAgain(x)) tell(x, name, host);
+          break;
+        }
         return "pass";
       },
     };

@@ -9,6 +9,7 @@ import {
   definePolicy,
   type Exchange,
   type PolicyHost,
+  type SecurityEvent,
   type Verdict,
 } from "../src/contract/policy.ts";
 import { parseIp } from "../src/kit/ip.ts";
@@ -71,13 +72,15 @@ export const policy = definePolicy({
     for (const warning of maskedWarnings(entries)) host.log.warn(warning);
     const allowed = createIpSet(entries.map(({ range }) => range));
     if (!denyAll) return { request: (x) => (isOn(allowed, x) ? trust : "pass") };
-    return {
-      request: (x) => (isOn(allowed, x) ? "pass" : refuse(x, host)),
-      event({ type }) {
+    const hooks = {
+      request: (x: Exchange) => (isOn(allowed, x) ? ("pass" as const) : refuse(x, host)),
+      hears: ["config_change"] as const,
+      event({ type }: SecurityEvent): void {
         // A list that has grown shorter ends what still runs, too.
         if (type === "config_change") host.live.abort((x) => !isOn(allowed, x), "revoked");
       },
     };
+    return hooks;
   },
 });
 

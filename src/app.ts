@@ -261,7 +261,7 @@ function runWrong(
 async function listModels(x: RunningExchange, parts: AppParts): Promise<Response> {
   const refused = await x.route.pipeline.request(x);
   if (refused !== undefined) return refuse(x, refused);
-  const models = await parts.catalog.list(x.dialect);
+  const models = await parts.catalog.list(x.dialect, (model) => x.route.pipeline.lists(x, model));
   const { dialect } = x.route;
   if (x.target === undefined) return answer(x, dialect.listModels(models));
   const model = models.find(({ id }) => id === x.target);

@@ -1,5 +1,5 @@
 import type { Claimant } from "./config/claims.ts";
-import { loadConfig } from "./config/load.ts";
+import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { HostFacts } from "./contract/policy.ts";
@@ -10,7 +10,7 @@ import type { House } from "./host.ts";
 import { maskedWarnings } from "./kit/ip-schema.ts";
 import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
-import { dialects, policies, providers as providerKinds } from "./registry.gen.ts";
+import { dialects, policies, providers as providerKinds, stores } from "./registry.gen.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import {
   authDirClaims,
@@ -20,8 +20,11 @@ import {
   providerClaims,
   rolloutClaims,
   type ServerSettings,
+  type StateSettings,
   serverClaims,
+  stateClaims,
 } from "./settings.ts";
+import { type HeldState, openState, planState } from "./state.ts";
 
 /** All that claim a part of the configuration. */
 export const claimants: readonly Claimant[] = [
@@ -29,6 +32,7 @@ export const claimants: readonly Claimant[] = [
   authDirClaims,
   providerClaims,
   loggingClaims,
+  stateClaims(stores.map(({ name }) => name)),
   ...policies.map(({ name, config }) => ({ name, keys: config.keys, schema: config.schema })),
   ...policies.map((policy) => rolloutClaims(policy.name, gapsOf(policy).length > 0)),
 ];
@@ -82,6 +86,11 @@ export async function assemble(
     closePools();
     return { ok: false, problems: resolved.problems };
   }
+  const state = await holdState(config, house, runtime, authDir, serving);
+  if ("message" in state) {
+    closePools();
+    return { ok: false, problems: [state] };
+  }
   const facts: HostFacts = {
     authDir,
     serving,
@@ -110,12 +119,14 @@ export async function assemble(
       policies: enforcement.planned,
       providers: providers.map(toPlannedProvider),
       gaps: runtime.gaps,
+      state: { store: state.plan.kind.name, path: state.plan.path },
     },
     warnings: [
       ...config.warnings.map((w) => `${w.path}: ${w.message}`),
       ...maskedWarnings(server.trustedProxies).map((w) => `server.trusted_proxies: ${w}`),
       ...resolved.warnings,
       ...runtime.gaps.map(({ key, what }) => `${key} ${what}`),
+      ...state.plan.warnings,
     ],
   });
   return { ok: true, generation };
@@ -130,4 +141,32 @@ function homesOf(
   const home = ({ name }: Dialect): string =>
     vendors.find((kind) => kind.dialects.includes(name))?.protocol ?? "none";
   return Object.fromEntries(spoken.map((dialect) => [dialect.name, home(dialect)]));
+}
+
+/** Opens the state at first; later it stays what it is, since counters can't change their place. */
+async function holdState(
+  config: LoadedConfig & { readonly ok: true },
+  house: House,
+  runtime: Runtime,
+  authDir: string,
+  serving: boolean,
+): Promise<HeldState | ConfigProblem> {
+  const settings = config.values.get("state") as StateSettings;
+  if (house.state !== undefined) {
+    const { store, path } = house.state.settings;
+    if (settings.store === store && settings.path === path) return house.state;
+    const key = settings.store === store ? "state.path" : "state.store";
+    return config.problemAt(key, "can't change while it is in use", "restart the proxy");
+  }
+  const { openDatabase } = runtime;
+  const plan = planState(settings, authDir, stores, openDatabase);
+  if ("message" in plan) return config.problemAt(plan.path, plan.message, plan.mend);
+  const options = { clock: house.clock, log: house.log.child("state"), openDatabase };
+  try {
+    house.state = await openState(plan, settings, stores, options, serving);
+    return house.state;
+  } catch (error) {
+    const { message, mend } = error as { message?: string; mend?: string };
+    return config.problemAt("state.path", message ?? String(error), mend ?? "");
+  }
 }

@@ -17,13 +17,12 @@ export interface BodyBudget {
 
 export interface ReadBody {
   readonly bytes: Uint8Array;
-  /** Gives the bytes back to the budget; later calls do nothing. */
-  release(): void;
+  readonly hold: Hold;
 }
 
 /**
- * Bodies up to this length are read and sent in one go: cheaper than a stream. The runtime's fetch
- * keeps a copy of such a body until the answer has ended, so the budget does, too.
+ * Bodies up to this length are read and sent in one go: cheaper than a stream. Of each body the
+ * runtime's fetch keeps about as much until the answer has ended, so the budget does, too.
  */
 export const shortBodyBytes = 128 * 1024;
 
@@ -42,7 +41,7 @@ export async function readBody(
   const declared = x.header("content-length");
   const length = declared === null ? undefined : Number(declared);
   if (length !== undefined && !(length <= limits.bodyBytes)) return tooLarge;
-  const hold = openHold(budget, limits.bodyBytesInFlight);
+  const hold = new Hold(budget, limits.bodyBytesInFlight);
   if (!hold.resize(length ?? Math.min(shortBodyBytes, limits.bodyBytes))) return noRoom;
   try {
     const bytes =
@@ -50,15 +49,15 @@ export async function readBody(
         ? await readShort(x, limits.bodyTimeoutMs)
         : await readLong(x, limits, length, hold, free);
     if (!(bytes instanceof Uint8Array)) {
-      hold.resize(0);
+      hold.release();
       return bytes;
     }
     // The body is there: its deadline is over, and it holds no more than it is long.
     x.deadlineMs = Number.POSITIVE_INFINITY;
     hold.resize(bytes.byteLength);
-    return { bytes, release: () => void hold.resize(0) };
+    return { bytes, hold };
   } catch {
-    hold.resize(0);
+    hold.release();
     return x.stopped ?? { code: "bad_request", message: "The request body broke off." };
   }
 }
@@ -66,22 +65,34 @@ export async function readBody(
 const noRoom: Refusal = { code: "overloaded", retryAfterSeconds: 1 };
 
 /** What one body holds of the budget. */
-interface Hold {
-  /** False: there is no room for so many bytes, and nothing has changed. */
-  resize(bytes: number): boolean;
-}
+export class Hold {
+  readonly #budget: BodyBudget;
+  readonly #most: number;
+  #size = 0;
 
-function openHold(budget: BodyBudget, most: number): Hold {
-  let held = 0;
-  return {
-    resize(bytes) {
-      const more = bytes - held;
-      if (more > 0 && budget.held + more > most) return false;
-      budget.held += more;
-      held = bytes;
-      return true;
-    },
-  };
+  constructor(budget: BodyBudget, most: number) {
+    this.#budget = budget;
+    this.#most = most;
+  }
+
+  /** False: there is no room for so many bytes, and nothing has changed. */
+  resize(bytes: number): boolean {
+    const more = bytes - this.#size;
+    if (more > 0 && this.#budget.held + more > this.#most) return false;
+    this.#budget.held += more;
+    this.#size = bytes;
+    return true;
+  }
+
+  /** The body is needed no longer: gives back what exceeds a short one's length. */
+  shrink(): void {
+    if (this.#size > shortBodyBytes) this.resize(shortBodyBytes);
+  }
+
+  /** Gives all back; later calls do nothing. */
+  release(): void {
+    this.resize(0);
+  }
 }
 
 /** The runtime reads exactly the declared length, which is within the limit. */

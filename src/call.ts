@@ -1,7 +1,8 @@
 import type { CalledRoute, Dialect, FactValue } from "./contract/plugin.ts";
-import type { Call } from "./contract/policy.ts";
+import type { Call, CallFacts } from "./contract/policy.ts";
 import type { Refusal } from "./errors.ts";
 import { type FactKeys, problemText, scanFacts } from "./kit/json-facts.ts";
+import { estimateInput } from "./kit/token-estimate.ts";
 
 /** A call whose facts are known. */
 export interface ParsedCall {
@@ -11,6 +12,31 @@ export interface ParsedCall {
   /** Where the value of `model` stands in the body. */
   readonly modelStart: number;
   readonly modelEnd: number;
+}
+
+/** The facts, and an estimate for whoever asks. */
+class EstimatedCall implements Call {
+  readonly model: string;
+  readonly stream: boolean;
+  readonly maxTokens: number | undefined;
+  readonly bodyBytes: number;
+  readonly verb?: string;
+  readonly #body: Uint8Array;
+  #inputTokens: number | undefined = undefined;
+
+  constructor(facts: CallFacts, body: Uint8Array) {
+    this.model = facts.model;
+    this.stream = facts.stream;
+    this.maxTokens = facts.maxTokens;
+    this.bodyBytes = facts.bodyBytes;
+    if (facts.verb !== undefined) this.verb = facts.verb;
+    this.#body = body;
+  }
+
+  inputTokens(): number {
+    this.#inputTokens ??= estimateInput(this.#body);
+    return this.#inputTokens;
+  }
 }
 
 /** Stands for an object or a list; no string can be taken for it. */
@@ -36,10 +62,10 @@ export function parseCall(
     const fact = facts.get(key);
     return fact && body.subarray(fact.start, fact.end);
   };
-  const call = dialect.readCall(read, body.byteLength, route, raw);
-  if (typeof call === "string") return { code: "bad_request", message: call };
+  const told = dialect.readCall(read, body.byteLength, route, raw);
+  if (typeof told === "string") return { code: "bad_request", message: told };
   return {
-    call,
+    call: new EstimatedCall(told, body),
     dialect,
     body,
     modelStart: model?.start ?? 0,

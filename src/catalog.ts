@@ -12,7 +12,8 @@ const listBytes = 8 * 1024 * 1024;
 
 /** The models that clients may name, configured or listed by the providers themselves. */
 export interface Catalog {
-  list(dialect: string): Promise<readonly ModelEntry[]>;
+  /** @param isListed whether whoever asks may use that model of that provider */
+  list(dialect: string, isListed: (model: ModelEntry) => boolean): Promise<readonly ModelEntry[]>;
 }
 
 interface Listed {
@@ -41,7 +42,7 @@ export function createCatalog(
   };
 
   return {
-    async list(dialect) {
+    async list(dialect, isListed) {
       const speaking = providers.filter((p) => p.kind.dialects.includes(dialect));
       const lists = await Promise.all(
         speaking.map(async (provider) => {
@@ -50,7 +51,9 @@ export function createCatalog(
         }),
       );
       const byId = new Map<string, ModelEntry>();
-      for (const entry of lists.flat()) if (!byId.has(entry.id)) byId.set(entry.id, entry);
+      for (const entry of lists.flat()) {
+        if (!byId.has(entry.id) && isListed(entry)) byId.set(entry.id, entry);
+      }
       return [...byId.values()];
     },
   };

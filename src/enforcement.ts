@@ -78,7 +78,7 @@ export async function enforce(
     if (wrong !== undefined) problems.push(config.problemAt(...wrong));
     let mode: PlannedPolicy["mode"] = rollout.mode;
     if (rollout.mode !== "off" && wrong === undefined) {
-      const lent = lend(house, policy.name, bench);
+      const lent = lend(house, policy.name, bench, rollout.mode);
       const host = rollout.mode === "shadow" ? { ...lent, live: untouchable } : lent;
       const hooks = await create(policy, config, host, problems);
       if (hooks === undefined) mode = "not configured";

@@ -9,13 +9,14 @@ import {
 import { type ParsedCall, parseCall, withModel } from "./call.ts";
 import type { Attempt } from "./contract/policy.ts";
 import type { Logger } from "./contract/types.ts";
+import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import type { FactKeys } from "./kit/json-facts.ts";
 import type { MaybePromise } from "./pipeline.ts";
 import { passOn, type ReplyHouse, refuse } from "./reply.ts";
 import type { Candidate, Router } from "./router.ts";
 import { sendUpstream } from "./upstream.ts";
-import { errorClass, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
+import { classOf, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
 
 /** What a call needs of its generation. */
 export interface CallHouse extends ReplyHouse {
@@ -43,7 +44,7 @@ export async function handleCall(
     const read = await readBody(x, house.limits, house.budget, house.free);
     if ("code" in read) return x.isClientGone ? leave(x) : await refuse(x, read);
     body = read;
-    x.held = read;
+    x.held = read.hold;
     x.holdOpen();
     const parsed = parseCall(body.bytes, x.route.dialect, keys, x);
     if ("code" in parsed) return await refuse(x, parsed);
@@ -57,10 +58,9 @@ export async function handleCall(
   } catch (error) {
     return house.fail(x, error);
   } finally {
-    // Sent or refused: a long body is needed no longer. A short one goes with its exchange.
     if (body !== undefined && isLong(body.bytes)) {
       house.free(body.bytes);
-      body.release();
+      body.hold.shrink();
     }
   }
 }
@@ -76,20 +76,19 @@ async function tryCandidates(
   parsed: ParsedCall,
   candidates: readonly Candidate[],
 ): Promise<Response> {
-  let last: Failed = () => refuse(x, { code: "all_skipped" });
-  let asked = false;
+  let last: Failed | undefined;
+  let skipped: Refusal | undefined;
   for (let index = 0; index < candidates.length; index++) {
     const candidate = candidates[index] as Candidate;
     const attempt = toAttempt(index, candidate);
     const gate = x.route.pipeline.attempt(x, attempt);
     const verdict = gate instanceof Promise ? await gate : gate;
-    if (verdict === "skip") continue;
-    if (verdict?.tryNext) {
-      if (!asked) last = () => refuse(x, verdict);
+    if (verdict !== undefined) {
+      x.route.pipeline.withdraw(x, attempt, verdict);
+      if (!verdict.tryNext) return refuse(x, verdict);
+      skipped = earlier(skipped, verdict);
       continue;
     }
-    if (verdict !== undefined) return refuse(x, verdict);
-    asked = true;
     x.beginAttempt(attempt);
     const { provider, credential, model } = candidate;
     const body = withModel(parsed, model);
@@ -104,7 +103,15 @@ async function tryCandidates(
     last = outcome;
     if (x.stopped !== undefined) break;
   }
-  return last();
+  return last === undefined ? refuse(x, skipped ?? { code: "all_skipped" }) : last();
+}
+
+/** Of two candidates that are refused, the one that would be admitted first. */
+function earlier(known: Refusal | undefined, next: Refusal): Refusal {
+  if (known === undefined) return next;
+  const never = Number.POSITIVE_INFINITY;
+  const isEarlier = (next.retryAfterSeconds ?? never) < (known.retryAfterSeconds ?? never);
+  return isEarlier ? next : known;
 }
 
 /** Tells the client of an attempt that failed, if no other one succeeds. */
@@ -135,8 +142,9 @@ async function explain(
   const { response } = answer;
   const { status } = response;
   const error = await readUpstreamError(answer, credential);
-  const refusal = toRefusal(error);
-  const mayTryNext = !isLast && errorClass(status) !== "final";
+  const why = classOf(error, provider.kind);
+  const refusal = toRefusal(error, why);
+  const mayTryNext = !isLast && why !== "final";
   if (mayTryNext || refusal !== undefined) {
     x.endAttempt({ kind: "refused", status, usage: undefined, bytes: 0 });
     house.log.warn("provider refused", { provider: provider.name, status, request: x.id });

@@ -28,7 +28,7 @@ const badCoding: Refusal = {
 /** After CONNECT the parser takes all that follows for a tunnel: only the end is safe. */
 const noSuchMethod: Refusal = {
   code: "method_not_allowed",
-  headers: { allow: "GET, HEAD, POST, DELETE", ...close },
+  headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE", ...close },
 };
 
 /** Most clients send the same Host again and again. */

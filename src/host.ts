@@ -1,6 +1,7 @@
 import type { EventType, Gauge, HostFacts, PolicyHost, SecurityEvent } from "./contract/policy.ts";
 import type { Clock, Logger } from "./contract/types.ts";
 import type { Live } from "./live.ts";
+import type { HeldState } from "./state.ts";
 
 /** What outlives generations: the process has one. */
 export interface House {
@@ -9,6 +10,8 @@ export interface House {
   readonly live: Live;
   /** By policy and key; see `PolicyHost.keep`. */
   readonly kept: Map<string, unknown>;
+  /** Opened by the first configuration; a reload can't change it. */
+  state: HeldState | undefined;
   /** Bytes of request bodies in flight. */
   readonly budget: { held: number };
   /** Readings of the process, beside those of the policies. */
@@ -39,9 +42,15 @@ export interface Bench {
 const gaugeName = /^cliproxy_[a-z][a-z0-9_]{1,80}$/;
 
 /** What the house lends to one policy of one generation. */
-export function lend(house: House, policy: string, bench: Bench): PolicyHost {
-  const { clock, log, live, kept, announcements } = house;
+export function lend(
+  house: House,
+  policy: string,
+  bench: Bench,
+  mode: "enforce" | "shadow",
+): PolicyHost {
+  const { clock, log, live, kept, announcements, state } = house;
   const { facts, gauges, emit, hears } = bench;
+  if (state === undefined) throw new Error("the state is not open yet");
   return {
     clock,
     log: log.child(policy),
@@ -62,6 +71,7 @@ export function lend(house: House, policy: string, bench: Bench): PolicyHost {
       if (!kept.has(name)) kept.set(name, make());
       return kept.get(name) as T;
     },
+    store: state.store.namespace(mode === "shadow" ? `${policy}:shadow` : policy),
     announce: (announcement) => void announcements.push(announcement),
   };
 }

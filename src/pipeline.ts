@@ -7,6 +7,7 @@ import type {
   Edit,
   Exchange,
   Hooks,
+  ListedModel,
   Outcome,
   Principal,
   ResponseHead,
@@ -15,7 +16,7 @@ import type {
   Verdict,
 } from "./contract/policy.ts";
 import { stages } from "./contract/policy.ts";
-import type { Logger } from "./contract/types.ts";
+import type { Logger, MaybePromise } from "./contract/types.ts";
 import { errorTable, type Refusal } from "./errors.ts";
 
 /** A policy that its configuration turned on. */
@@ -38,7 +39,7 @@ export interface PipelineDeps {
 /** An exchange that the pipeline may write into. */
 export type MutableExchange = Exchange & { principal: Principal | undefined; trusted: boolean };
 
-export type MaybePromise<T> = T | Promise<T>;
+export type { MaybePromise };
 
 /** Head of a response while the hooks edit it. */
 export interface MutableHead extends ResponseHead {
@@ -49,8 +50,12 @@ export interface MutableHead extends ResponseHead {
 export interface Pipeline {
   request(x: MutableExchange): MaybePromise<Refusal | undefined>;
   call(x: MutableExchange, call: Call): MaybePromise<Refusal | undefined>;
-  attempt(x: MutableExchange, attempt: Attempt): MaybePromise<Refusal | "skip" | undefined>;
+  attempt(x: MutableExchange, attempt: Attempt): MaybePromise<Refusal | undefined>;
   attemptEnd(x: Exchange, attempt: Attempt, result: AttemptResult): void;
+  /** Tells the policies that admitted an attempt that a later one in line has refused it. */
+  withdraw(x: Exchange, attempt: Attempt, refusal: Refusal): void;
+  /** Whether every policy lets a model be listed. */
+  lists(x: Exchange, model: ListedModel): boolean;
   /** Edits `head.headers`; a refusal stands for the whole response. */
   response(x: MutableExchange, head: MutableHead): MaybePromise<Refusal | undefined>;
   finish(x: Exchange, outcome: Outcome): void;
@@ -75,16 +80,27 @@ export function compilePipeline(active: readonly ActivePolicy[], deps: PipelineD
   const attempt = gates<Attempt>(line, "attempt");
   const response = gates<MutableHead>(back, "response");
   const attemptEnd = tellers(back, "attemptEnd", deps);
+  const withdrawn = new Map(
+    line.map(({ name }, i) => {
+      const admitted = line.slice(0, i).filter(({ hooks }) => hooks.attempt !== undefined);
+      return [name, tellers(admitted.reverse(), "attemptEnd", deps)];
+    }),
+  );
   const finish = tellers(back, "finish", deps);
   const event = tellers(line, "event", deps);
+  const listers = line.filter(({ hooks, mode }) => hooks.lists !== undefined && mode !== "shadow");
   return {
-    request: (x) => walk(request, 0, x, undefined, deps) as MaybePromise<Refusal | undefined>,
-    call: (x, facts) => walk(call, 0, x, facts, deps) as MaybePromise<Refusal | undefined>,
+    request: (x) => walk(request, 0, x, undefined, deps),
+    call: (x, facts) => walk(call, 0, x, facts, deps),
     attempt: (x, a) => walk(attempt, 0, x, a, deps),
     response: (x, head) => walkAll(response, 0, x, head, undefined, deps),
     attemptEnd(x, a, result) {
       for (const tell of attemptEnd) tell(x, a, result);
     },
+    withdraw(x, a, { policy = "" }) {
+      for (const tell of withdrawn.get(policy) ?? []) tell(x, a, unsent);
+    },
+    lists: (x, model) => listers.every((policy) => isListed(policy, x, model, deps)),
     finish(x, outcome) {
       for (const tell of finish) tell(x, outcome, undefined);
     },
@@ -93,6 +109,14 @@ export function compilePipeline(active: readonly ActivePolicy[], deps: PipelineD
     },
   };
 }
+
+const unsent: AttemptResult = {
+  kind: "unsent",
+  status: 0,
+  usage: undefined,
+  bytes: 0,
+  durationMs: 0,
+};
 
 type GateHook = "request" | "call" | "attempt" | "response";
 type AnyVerdict = Verdict | AttemptVerdict;
@@ -118,7 +142,7 @@ function walk<A>(
   x: MutableExchange,
   argument: A,
   deps: PipelineDeps,
-): MaybePromise<Refusal | "skip" | undefined> {
+): MaybePromise<Refusal | undefined> {
   for (let i = from; i < line.length; i++) {
     const gate = line[i] as Gate<A>;
     let verdict: MaybePromise<AnyVerdict>;
@@ -168,12 +192,12 @@ function walkAll(
     if (isPromise(verdict)) {
       return within(verdict, deps.hookDeadlineMs)
         .then(
-          (late) => apply(gate, late, x, head, deps) as Refusal | undefined,
+          (late) => apply(gate, late, x, head, deps),
           (error) => fault(gate, error, deps),
         )
         .then((late) => walkAll(line, i + 1, x, head, refusal ?? late, deps));
     }
-    const refused = apply(gate, verdict, x, head, deps) as Refusal | undefined;
+    const refused = apply(gate, verdict, x, head, deps);
     refusal ??= refused;
   }
   return refusal;
@@ -186,7 +210,7 @@ function apply<A>(
   x: MutableExchange,
   argument: A,
   deps: PipelineDeps,
-): Refusal | "skip" | undefined {
+): Refusal | undefined {
   try {
     return judge(gate, verdict, x, argument, deps);
   } catch (error) {
@@ -200,10 +224,11 @@ function judge<A>(
   x: MutableExchange,
   argument: A,
   deps: PipelineDeps,
-): Refusal | "skip" | undefined {
+): Refusal | undefined {
   if (verdict === "pass") return undefined;
   if (verdict === "skip" && gate.hook === "attempt") {
-    return shadowed(gate, "skip", deps) ? undefined : "skip";
+    if (shadowed(gate, "skip", deps)) return undefined;
+    return { code: "all_skipped", policy: gate.policy.name, tryNext: true };
   }
   if (typeof verdict === "object" && "skip" in verdict && gate.hook === "attempt") {
     if (!Object.hasOwn(errorTable, verdict.skip.deny)) return noVerdict(gate, deps);
@@ -281,6 +306,21 @@ function fault<A>(gate: Gate<A>, error: unknown, deps: PipelineDeps): Refusal | 
     return undefined;
   }
   return onFault === "open" ? undefined : { code: "policy_fault", policy: name };
+}
+
+/** What a broken policy would have hidden is not known. */
+function isListed(
+  { name, hooks }: ActivePolicy,
+  x: Exchange,
+  model: ListedModel,
+  deps: PipelineDeps,
+): boolean {
+  try {
+    return hooks.lists?.(x, model) === true;
+  } catch (error) {
+    deps.log.error("policy failed", { policy: name, hook: "lists", error });
+    return false;
+  }
 }
 
 type Teller = (a: unknown, b: unknown, c: unknown) => void;

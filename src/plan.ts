@@ -11,6 +11,8 @@ export interface Plan {
   readonly providers: readonly PlannedProvider[];
   /** What the runtime leaves undone. */
   readonly gaps: readonly RuntimeGap[];
+  /** Where counters and lists are; the path is empty where there is no file. */
+  readonly state: { readonly store: string; readonly path: string };
 }
 export interface PlannedPolicy {
   readonly name: string;

@@ -34,6 +34,10 @@ export async function startServer(parts: ServerParts): Promise<Started> {
   const server = new Server(parts, generation);
   try {
     await server.open();
+    const loss = parts.house.state?.store.loss;
+    if (loss !== undefined) {
+      generation.emit({ type: "security_violation", result: `state_${loss.kind}` });
+    }
     return { ok: true, server };
   } catch (error) {
     generation.retire();

@@ -231,6 +231,36 @@ const auth = v.strictObject({
 /** Where credentials and generated keys are. */
 export const authDirClaims = { name: "auth-dir", schema: auth, keys: { dir: "auth.dir" } } as const;
 
+/** Where counters and lists are kept. */
+export function stateClaims(stores: readonly string[]): Claimant {
+  const schema: v.GenericSchema<Partial<StateSettings>, StateSettings> = v.strictObject({
+    store: v.optional(
+      v.pipe(
+        v.picklist(stores),
+        doc("Where state is kept; sqlite where the runtime has it and a place to write.", {
+          example: "sqlite",
+        }),
+      ),
+    ),
+    path: v.optional(
+      v.pipe(
+        text,
+        doc(
+          "Its file (0600); ./state/cliproxy.db, or below auth.dir where that can't be written.",
+          {
+            example: "./state/cliproxy.db",
+          },
+        ),
+      ),
+    ),
+  });
+  return { name: "state", schema, keys: { store: "state.store", path: "state.path" } };
+}
+export interface StateSettings {
+  readonly store?: string | undefined;
+  readonly path?: string | undefined;
+}
+
 const rollout = v.strictObject({
   mode: v.optional(
     v.pipe(

@@ -1,3 +1,4 @@
+import type { Provider } from "./contract/plugin.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toClientHeaders } from "./headers.ts";
@@ -47,12 +48,23 @@ export async function readUpstreamError(
   return { status, headers, body: text };
 }
 
+type ErrorClass = ReturnType<typeof errorClass>;
+
+/** What an error means, by its status and the provider's own words. */
+export function classOf({ status, body }: UpstreamError, kind: Provider): ErrorClass {
+  const isCredential = body !== undefined && kind.refusesCredential?.(status, body) === true;
+  return isCredential ? "credential" : errorClass(status);
+}
+
 /**
  * Tells the client of a provider's error: its own words when they are about the request, ours when
  * they are about the proxy's credential or no JSON.
  */
-export function toRefusal(error: UpstreamError): Refusal | undefined {
-  if (errorClass(error.status) === "credential") {
+export function toRefusal(
+  error: UpstreamError,
+  why: ErrorClass = errorClass(error.status),
+): Refusal | undefined {
+  if (why === "credential") {
     // Its words may name the account or part of the key; a retry with the same key can't help.
     return { code: "upstream_refused_credential", headers: { "x-should-retry": "false" } };
   }

@@ -66,8 +66,8 @@ describe("readBody", () => {
     expect(read.bytes.byteLength).toBe(expected as number);
     // What is held is what is there, not what might have come.
     expect(budget.held).toBe(read.bytes.byteLength);
-    read.release();
-    read.release();
+    read.hold.release();
+    read.hold.release();
     expect(budget.held).toBe(0);
   });
 
@@ -84,7 +84,7 @@ describe("readBody", () => {
     const read = await readBody(x, limits, budget, free);
     expect("bytes" in read).toBe(ok);
     if ("code" in read) expect(read).toEqual({ code: "overloaded", retryAfterSeconds: 1 });
-    else read.release();
+    else read.hold.release();
     expect(budget.held).toBe(held);
   });
 
@@ -137,10 +137,29 @@ describe("readBody", () => {
       const total = sizes.reduce((sum, size) => sum + size, 0);
       expect([read.bytes.byteLength, budget.held - held]).toEqual([total, total]);
       expect(freed.reduce((sum, size) => sum + size, 0)).toBeGreaterThan(total);
-      read.release();
+      read.hold.release();
       expect(budget.held).toBe(held);
     },
   );
+
+  test("once sent, a long body holds as much as a short one, until it is released", async () => {
+    const roomy = { bodyBytes: 500 * KiB, bodyBytesInFlight: 600 * KiB, bodyTimeoutMs: 1000 };
+    for (const [size, kept] of [
+      [128 * KiB, 128 * KiB],
+      [128 * KiB + 1, 128 * KiB],
+      [500 * KiB, 128 * KiB],
+    ] as const) {
+      const budget = { held: 0 };
+      const read = await readBody(exchangeOf({ body: chunked(size) }).x, roomy, budget, free);
+      if ("code" in read) throw new Error(read.code);
+      expect(budget.held).toBe(size);
+      read.hold.shrink();
+      expect(budget.held).toBe(kept);
+      read.hold.release();
+      read.hold.shrink();
+      expect(budget.held).toBe(0);
+    }
+  });
 
   test("a body that breaks off gives its budget back", async () => {
     const body = new ReadableStream<Uint8Array>({

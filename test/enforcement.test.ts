@@ -1,12 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { loadConfig } from "../src/config/load.ts";
-import type { Coverage, Policy } from "../src/contract/policy.ts";
+import type { Coverage, Outcome, Policy } from "../src/contract/policy.ts";
 import { enforce } from "../src/enforcement.ts";
 import type { House } from "../src/host.ts";
 import { gapsOf } from "../src/plan.ts";
 import { rolloutClaims } from "../src/settings.ts";
-import { createLogLines, createStubHost, createStubHouse } from "./harness/stubs.ts";
+import {
+  createLogLines,
+  createStubHost,
+  createStubHouse,
+  startExchange,
+  stubState,
+} from "./harness/stubs.ts";
 
 /** Enforces one made-up policy as a configuration rolls it out. */
 async function start(covers: Coverage, yaml: string, required = false) {
@@ -30,6 +36,7 @@ async function start(covers: Coverage, yaml: string, required = false) {
   const house: House = {
     ...{ live, clock, log: createLogLines(), kept: new Map(), budget: { held: 0 } },
     ...{ gauges: [], announcements: [], draining: false, reloadRejected: false },
+    state: stubState(clock),
   };
   const made = await enforce([policy], config, house, createStubHost().facts);
   return made.ok ? [] : made.problems;
@@ -63,5 +70,66 @@ describe("rollout", () => {
   test.each(cases)("%s", async (_name, covers, yaml, required, path) => {
     const problems = await start(covers, yaml, required);
     expect(problems.map((problem) => problem.path)).toEqual(path === undefined ? [] : [path]);
+  });
+});
+
+describe("what a policy gives to all responses, and may do to running ones", () => {
+  async function build(yaml: string) {
+    const running = createStubHouse();
+    const policy: Policy = {
+      name: "subject",
+      summary: "",
+      stage: (config) => ((config as { late?: boolean }).late ? "guard" : "edge"),
+      onFault: "closed",
+      covers: { surfaces: "all", streams: true },
+      config: {
+        schema: v.strictObject({ late: v.optional(v.boolean(), false) }),
+        keys: { late: "server.late" },
+      },
+      create: (_config, host) => ({
+        headers: { "x-static": "1" },
+        finish: () => void host.live.abort(() => true, "revoked"),
+      }),
+    };
+    const claimants = [{ name: "subject", ...policy.config }, rolloutClaims("subject", false)];
+    const config = loadConfig({ text: yaml, file: "c.yaml" }, {}, claimants);
+    if (!config.ok) throw new Error("bad configuration");
+    const { live, clock } = running;
+    const house: House = {
+      ...{ live, clock, log: createLogLines(), kept: new Map(), budget: { held: 0 } },
+      ...{ gauges: [], announcements: [], draining: false, reloadRejected: false },
+      state: stubState(clock),
+    };
+    const made = await enforce([policy], config, house, createStubHost().facts);
+    if (!made.ok) throw new Error("not enforced");
+    return { made, running };
+  }
+
+  test("headers of those that are enforced, none of those in shadow", async () => {
+    expect((await build("")).made.headers).toEqual({ "x-static": "1" });
+    const shadow = await build("policies: { subject: { mode: shadow } }");
+    expect(shadow.made.headers).toEqual({});
+    expect((await build("policies: { subject: { mode: off } }")).made.headers).toEqual({});
+  });
+
+  test("a stage may depend on the configuration", async () => {
+    const stageOf = async (yaml: string) => (await build(yaml)).made.planned[0]?.stage;
+    expect(await stageOf("")).toBe("edge");
+    expect(await stageOf("server: { late: true }")).toBe("guard");
+  });
+
+  test("in shadow mode it ends nothing", async () => {
+    const outcome = { kind: "success", status: 200 } as Outcome;
+    for (const [yaml, stopped] of [
+      ["policies: { subject: { mode: shadow } }", undefined],
+      ["", { code: "revoked" }],
+    ] as const) {
+      const { made, running } = await build(yaml);
+      const x = startExchange(running);
+      made.pipelines.chat.finish(x, outcome);
+      expect(x.stopped).toEqual(stopped as never);
+      x.finish({ kind: "success", status: 200 });
+      running.live.tick();
+    }
   });
 });

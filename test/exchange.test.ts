@@ -760,3 +760,36 @@ describe("what an exchange shows", () => {
     expect(startExchange(house).id).not.toBe(x.id);
   });
 });
+
+describe("times", () => {
+  test("of the first byte, of the attempt and of the whole are told apart", async () => {
+    const house = createStubHouse();
+    const late: Pool["fetch"] = (_url, _init) => {
+      house.clock.advance(30);
+      return json('{"usage":"usage=5"}')();
+    };
+    const hooks = {
+      call() {
+        house.clock.advance(7);
+        return "pass" as const;
+      },
+    };
+    const run = start({ house, hooks, providers: [{ fetch: late }] });
+    await settle(run);
+    expect(run.told.ended).toMatchObject([{ result: { kind: "ok", durationMs: 30 } }]);
+    expect(run.told.outcomes).toMatchObject([{ firstByteMs: 37, durationMs: 37 }]);
+  });
+
+  test("of a stream, the first byte is the first chunk", async () => {
+    const house = createStubHouse();
+    const run = start({ house, providers: [{ fetch: events(...complete) }] });
+    await settle(run);
+    expect(run.told.outcomes[0]?.firstByteMs).toBe(0);
+  });
+
+  test("no byte was passed on: none", async () => {
+    const run = start({ providers: [{ fetch: failing("ECONNREFUSED") }] });
+    await settle(run);
+    expect(run.told.outcomes).toMatchObject([{ firstByteMs: undefined }]);
+  });
+});

@@ -1,12 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type {
-  Attempt,
-  AttemptResult,
-  Call,
-  Hooks,
-  Outcome,
-  Stage,
-} from "../src/contract/policy.ts";
+import type { Attempt, AttemptResult, Hooks, Outcome, Stage } from "../src/contract/policy.ts";
 import { stages } from "../src/contract/policy.ts";
 import {
   type ActivePolicy,
@@ -16,9 +9,15 @@ import {
   type Pipeline,
   type PipelineDeps,
 } from "../src/pipeline.ts";
-import { activePolicy, createLogLines, createStubHouse, startExchange } from "./harness/stubs.ts";
+import {
+  activePolicy,
+  callOf,
+  createLogLines,
+  createStubHouse,
+  startExchange,
+} from "./harness/stubs.ts";
 
-const call: Call = { model: "m", stream: false, maxTokens: undefined, bodyBytes: 2 };
+const call = callOf();
 const attempt: Attempt = { index: 0, provider: "p", credentialId: "c", model: "m" };
 const result: AttemptResult = {
   kind: "ok",
@@ -125,6 +124,19 @@ describe("order", () => {
     expect(seen).toEqual({ finish: upward, attemptEnd: upward, event: downward });
   });
 
+  test("an event is told to those that hear its type", () => {
+    const seen: string[] = [];
+    const event = (name: string) => () => void seen.push(name);
+    const { pipeline } = compile([
+      activePolicy("all", { event: event("all") }),
+      activePolicy("some", { event: event("some"), hears: ["config_change"] }),
+      activePolicy("none", { event: event("none"), hears: [] }),
+    ]);
+    pipeline.event({ type: "config_change", result: "applied" });
+    pipeline.event({ type: "auth_failure", result: "invalid_token" });
+    expect(seen).toEqual(["all", "some", "all"]);
+  });
+
   test("a hook keeps its `this`", async () => {
     class Counter implements Hooks {
       count = 0;
@@ -192,7 +204,9 @@ describe("verdicts", () => {
           gate(hook, () => "skip"),
         ),
       ]);
-      const expected = hook === "attempt" ? "skip" : { code: "policy_fault", policy: "one" };
+      const skipped = { code: "all_skipped" as const, policy: "one", tryNext: true };
+      const expected =
+        hook === "attempt" ? skipped : { code: "policy_fault" as const, policy: "one" };
       expect(await walk(pipeline, hook)).toEqual(expected as never);
     }
   });
@@ -216,6 +230,19 @@ describe("edits", () => {
     const mayName = stage === "identity" && hook === "request";
     expect(named).toEqual(mayName ? undefined : { code: "policy_fault", policy: "p" });
     expect(x.principal).toEqual(mayName ? principal : undefined);
+
+    const asker = exchange();
+    const trusting = compile([
+      activePolicy(
+        "p",
+        gate(hook, () => ({ edit: { trusted: true } })),
+        { stage },
+      ),
+    ]);
+    const trusted = await walk(trusting.pipeline, hook, asker);
+    const mayTrust = stage === "edge" && hook === "request";
+    expect(trusted).toEqual(mayTrust ? undefined : { code: "policy_fault", policy: "p" });
+    expect(asker.trusted).toBe(mayTrust);
 
     const h = head({ "x-gone": "old", kept: "yes" });
     const what = compile([

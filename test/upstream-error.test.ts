@@ -1,7 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
-import { errorClass, passError, readUpstreamError, toRefusal } from "../src/upstream-error.ts";
-import { createStubHouse, credential, startExchange } from "./harness/stubs.ts";
+import {
+  classOf,
+  errorClass,
+  passError,
+  readUpstreamError,
+  toRefusal,
+} from "../src/upstream-error.ts";
+import { activeProvider, createStubHouse, credential, startExchange } from "./harness/stubs.ts";
 
 function answerOf(status: number, body: BodyInit | null, headers: Record<string, string> = {}) {
   let cancelled = 0;
@@ -29,6 +35,27 @@ describe("errorClass", () => {
   ];
   test.each(cases)("%d is %s", (status, expected) => {
     expect(errorClass(status)).toBe(expected as never);
+  });
+});
+
+describe("classOf", () => {
+  const headers = new Headers();
+  const { kind } = activeProvider({
+    kind: { refusesCredential: (status, body) => status === 400 && body === "key" },
+  });
+  test.each([
+    [400, "key", "credential"],
+    [400, "other", "final"],
+    [400, undefined, "final"],
+    [429, "key", "retry"],
+    [401, "other", "credential"],
+  ])("%d with %p is %s", (status, body, expected) => {
+    const error = { status, headers, body };
+    expect(classOf(error, kind)).toBe(expected as never);
+    const isRefused =
+      toRefusal(error, classOf(error, kind))?.code === "upstream_refused_credential";
+    expect(isRefused).toBe(expected === "credential");
+    expect(classOf(error, activeProvider().kind)).toBe(errorClass(status));
   });
 });
 

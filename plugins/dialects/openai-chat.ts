@@ -1,5 +1,5 @@
 import type { Dialect, FactValue, Problem, StreamReader } from "../../src/contract/plugin.ts";
-import type { Call } from "../../src/contract/policy.ts";
+import type { CallFacts } from "../../src/contract/policy.ts";
 import type { Usage } from "../../src/contract/types.ts";
 import {
   countProblem,
@@ -48,7 +48,7 @@ export const dialect: Dialect = {
 
 type Facts = (key: string) => FactValue;
 
-function readChat(fact: Facts, bodyBytes: number): Call | string {
+function readChat(fact: Facts, bodyBytes: number): CallFacts | string {
   const older = fact("max_tokens");
   const newer = fact("max_completion_tokens");
   const wrong =
@@ -58,7 +58,7 @@ function readChat(fact: Facts, bodyBytes: number): Call | string {
   return wrong ?? toCall(fact, bodyBytes, limit, 1);
 }
 
-function readCompletion(fact: Facts, bodyBytes: number): Call | string {
+function readCompletion(fact: Facts, bodyBytes: number): CallFacts | string {
   const asked = fact("max_tokens");
   const best = fact("best_of");
   const wrong =
@@ -84,7 +84,7 @@ function toCall(
   bodyBytes: number,
   limit: number | undefined,
   leastReplies: number,
-): Call | string {
+): CallFacts | string {
   const model = fact("model");
   const stream = fact("stream");
   const replies = fact("n");
@@ -96,7 +96,7 @@ function toCall(
   return { model: model as string, stream: stream === true, maxTokens, bodyBytes };
 }
 
-function readEmbeddings(fact: Facts, bodyBytes: number): Call | string {
+function readEmbeddings(fact: Facts, bodyBytes: number): CallFacts | string {
   const model = fact("model");
   const wrong = modelProblem(model);
   if (wrong !== undefined) return wrong;

@@ -23,6 +23,9 @@ export const provider: Provider = {
   authorize: (headers, secret) => {
     headers["x-goog-api-key"] = secret;
   },
+  // A key that is wrong or has expired is a bad request here.
+  refusesCredential: (status, body) =>
+    status === 400 && /"reason"\s*:\s*"API_KEY_[A-Z_]+"/.test(body),
   defaultHeaders: {},
   readModels: (list) => (isObject(list) ? idsOf(list.models, "name").map(toPlainName) : []),
 };

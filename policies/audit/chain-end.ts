@@ -60,6 +60,9 @@ function readEnd(
   const tail = readTail(path, tailBytes, disk);
   const end = tail.lastIndexOf(0x0a);
   const tornBytes = tail.byteLength - end - 1;
+  const open = tornBytes === 0 ? undefined : readRecord(tail.subarray(end + 1), key);
+  // Only its line break was cut off.
+  if (open !== undefined) return { head: open, tornBytes: 0, isForeign: false };
   let isForeign = false;
   for (let to = end; to > 0; ) {
     const from = tail.lastIndexOf(0x0a, to - 1) + 1;

@@ -22,7 +22,7 @@ export class LogFile {
   /** Bytes of each line at the end that a failed write has left, and nobody has told of. */
   #torn: number[] = [];
   /** The file does not end in a line break. */
-  #isOpenEnded = false;
+  #isOpenEnded: boolean;
   #standingBytes = 0;
 
   /** @throws the system's error when it can't be opened, or is no regular file */
@@ -34,6 +34,7 @@ export class LogFile {
     this.#file = file;
     this.#identity = state.identity;
     this.#size = state.size;
+    this.#isOpenEnded = state.size > 0 && !this.#endsInLine();
   }
 
   get size(): number {
@@ -60,10 +61,9 @@ export class LogFile {
     const bytes = named.size - this.#size;
     if (bytes === 0) return undefined;
     this.#size = named.size;
-    if (bytes < 0) return { what: "truncated", bytes: -bytes };
-    if (this.#endsInLine()) return { what: "foreign_write", bytes };
     // Our next record begins a line of its own, whatever others have left.
-    this.#write(Buffer.from("\n"));
+    this.#isOpenEnded = named.size > 0 && !this.#endsInLine();
+    if (bytes < 0) return { what: "truncated", bytes: -bytes };
     return { what: "foreign_write", bytes };
   }
 
@@ -74,7 +74,7 @@ export class LogFile {
     this.#file = file;
     this.#identity = state.identity;
     this.#size = state.size;
-    this.#isOpenEnded = false;
+    this.#isOpenEnded = state.size > 0 && !this.#endsInLine();
   }
 
   /**
@@ -90,7 +90,8 @@ export class LogFile {
       this.#write(bytes);
     } catch (error) {
       const left = this.#size - before;
-      if (left > 0 && !this.cutEnd(left)) this.#leave(bytes.subarray(0, left), start);
+      if (left > 0 && !this.cutEnd(left)) this.#leave(bytes, left, start);
+      else this.#isOpenEnded = start === 1;
       throw error;
     }
     this.#torn = [];
@@ -107,6 +108,7 @@ export class LogFile {
     try {
       this.#disk.truncate(this.#file, this.#size - bytes);
       this.#size -= bytes;
+      this.#isOpenEnded = false;
       return true;
     } catch {
       return false;
@@ -116,15 +118,16 @@ export class LogFile {
   /** The file ends in so many bytes that are no whole line. */
   leaveTorn(bytes: number): void {
     this.#torn.push(bytes);
-    this.#isOpenEnded = true;
   }
 
   /** Part of an append stands in the file for good. */
-  #leave(bytes: Buffer, start: number): void {
-    const whole = Math.max(start, bytes.lastIndexOf(0x0a) + 1);
+  #leave(bytes: Buffer, left: number, start: number): void {
+    const whole = Math.max(start, bytes.lastIndexOf(0x0a, left - 1) + 1);
     this.#standingBytes = whole - start;
-    this.#isOpenEnded = false;
-    if (bytes.byteLength > whole) this.leaveTorn(bytes.byteLength - whole);
+    this.#isOpenEnded = left > whole;
+    // Only its line break is missing: the line itself stands.
+    if (bytes[left] === 0x0a) this.#standingBytes = left + 1 - start;
+    else if (left > whole) this.#torn.push(left - whole);
   }
 
   /** Gives the file another name, and begins a new one. */

@@ -38,15 +38,14 @@ export function auditSource(context: CommandContext): AuditSource | readonly Con
   const { dir } = config.values.get("auth-dir") as { readonly dir: string };
   const refuse = (path: string, message: string, mend: string): ConfigFileError =>
     new ConfigFileError(config.problemAt(path, message, mend));
-  const key = keyFile === undefined ? configuredKey(join(dir, "audit.key"), refuse) : undefined;
-  const own = { key: key ?? givenKey(keyFile ?? ""), checkpoints: [] };
-  if (positionals.length > 0) return { ...own, files: positionals, whole: false };
+  const toKey = (): ChainKey =>
+    keyFile === undefined ? configuredKey(join(dir, "audit.key"), refuse) : givenKey(keyFile);
+  if (positionals.length > 0) {
+    return { files: positionals, key: toKey(), checkpoints: [], whole: false };
+  }
   if (file === undefined) {
-    throw refuse(
-      "logging.audit.file",
-      "logging.audit.file is not set",
-      "set it, or name the files to check",
-    );
+    const mend = "set it, or name the files to check";
+    throw refuse("logging.audit.file", "logging.audit.file is not set", mend);
   }
   const log = resolve(file);
   const files = logFiles(log);
@@ -54,7 +53,7 @@ export function auditSource(context: CommandContext): AuditSource | readonly Con
     const mend = "start the proxy with logging.audit.enabled: true, or name the files to check";
     throw refuse("logging.audit.file", `there is no ${log} yet`, mend);
   }
-  return { ...own, files, checkpoints: [log + checkpointSuffix], whole: true };
+  return { files, key: toKey(), checkpoints: [log + checkpointSuffix], whole: true };
 }
 
 /** Something that the command line names can't be read. */

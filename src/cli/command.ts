@@ -23,6 +23,7 @@ export interface PositionalSpec {
   readonly summary: string;
   readonly values?: readonly string[];
   readonly optional?: boolean;
+  readonly completes?: "file";
   /** The last one may take all that follow. */
   readonly multiple?: boolean;
 }

@@ -114,7 +114,15 @@ export const commands: readonly Command[] = [
         summary: "the audit key, instead of audit.key in auth.dir",
       },
     },
-    positionals: [{ name: "file", summary: "a file of the log", optional: true, multiple: true }],
+    positionals: [
+      {
+        name: "file",
+        summary: "a file of the log",
+        completes: "file",
+        optional: true,
+        multiple: true,
+      },
+    ],
     examples: [
       "cliproxy audit verify",
       "cliproxy audit verify --checkpoint /mnt/elsewhere/checkpoints",

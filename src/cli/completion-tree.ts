@@ -22,6 +22,8 @@ export interface CompletionNode {
   readonly path: string;
   readonly words: readonly Offer[];
   readonly options: readonly OfferedOption[];
+  /** Its arguments are files. */
+  readonly files?: boolean;
 }
 
 /** The table of commands as the places where a shell may ask. */
@@ -53,6 +55,7 @@ export function toCompletionTree(commands: readonly Command[]): readonly Complet
       path: name,
       words: values.map((word) => ({ word, summary: positionals?.[0]?.name ?? "" })),
       options: [...offeredOptions(options), ...globals],
+      files: positionals?.some(({ completes }) => completes === "file") === true,
     });
   }
   for (const node of nodes) checkWords(node);

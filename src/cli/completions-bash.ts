@@ -6,7 +6,7 @@ export function bashScript(nodes: readonly CompletionNode[]): string {
   const takers = [...new Set(options.filter(takesValue).map(({ word }) => word))];
   return `# bash completion for cliproxy; load it with: source <(cliproxy completions bash)
 _cliproxy() {
-  local cur prev option word path="" i words="" options="" files=""
+  local cur prev option word path="" i words="" options="" files="" named=""
   COMPREPLY=()
   cur=\${COMP_WORDS[COMP_CWORD]}
   prev=""
@@ -34,6 +34,7 @@ ${nodes.map(pathCase).join("\n")}
   case "$path:$option" in
 ${nodes.flatMap(valueCases).join("\n")}
   esac
+  case "$cur" in -*) ;; *) if [ "$words$named" = yes ]; then files=yes; fi ;; esac
   if [ -n "$files" ]; then
     compopt -o filenames 2>/dev/null
     while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$cur")
@@ -53,9 +54,13 @@ complete -F _cliproxy cliproxy
 }
 
 /** Words below a command are arguments: there only options are offered. */
-function pathCase({ path, words, options }: CompletionNode): string {
+function pathCase({ path, words, options, files }: CompletionNode): string {
   const list = words.map(({ word }) => word).join(" ");
   const names = options.map(({ word }) => word).join(" ");
+  if (files === true) {
+    const both = `${JSON.stringify(path)}|${JSON.stringify(`${path} `)}*`;
+    return `    ${both}) options="${names}"; named=yes ;;`;
+  }
   const exact = `    ${JSON.stringify(path)}) words="${list}"; options="${names}" ;;`;
   const isCommand = path !== "" && words.length === 0;
   return isCommand ? `${exact}\n    ${JSON.stringify(`${path} `)}*) options="${names}" ;;` : exact;

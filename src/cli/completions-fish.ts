@@ -43,11 +43,12 @@ ${nodes.flatMap(nodeLines).join("\n")}
 `;
 }
 
-function nodeLines({ path, words, options }: CompletionNode): string[] {
+function nodeLines({ path, words, options, files }: CompletionNode): string[] {
   const at = `complete -c cliproxy -n ${quote(`__cliproxy_at ${quote(path)}`)}`;
   const inside = `complete -c cliproxy -n ${quote(`__cliproxy_in ${quote(path)}`)}`;
   return [
     ...words.map(({ word, summary }) => `${at} -a ${quote(word)} -d ${quote(summary)}`),
+    ...(files === true ? [`${inside} -F`] : []),
     ...options.map((option) => `${inside} ${optionFlags(option)} -d ${quote(option.summary)}`),
   ];
 }

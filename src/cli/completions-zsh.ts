@@ -36,12 +36,13 @@ if [ "$funcstack[1]" = "_cliproxy" ]; then _cliproxy "$@"; else compdef _cliprox
 `;
 }
 
-function pathCase({ path, words, options }: CompletionNode): string {
+function pathCase({ path, words, options, files }: CompletionNode): string {
   const offers = words.map(
     ({ word, summary }) => `${word.replaceAll(":", "\\:")}\\:${describe(summary)}`,
   );
   const place = offers.length === 0 ? [] : [`1:word:((${offers.join(" ")}))`];
-  const specs = [...options.flatMap(optionSpecs), ...place].map(quote);
+  const more = files === true ? ["*:file:_files"] : [];
+  const specs = [...options.flatMap(optionSpecs), ...place, ...more].map(quote);
   return `    (${quote(path)}) _arguments -S : ${specs.join(" ")} ;;`;
 }
 

@@ -15,6 +15,7 @@ export function createHouse(log: Logger): House {
     log,
     live: new Live(systemClock),
     kept: new Map(),
+    state: undefined,
     budget: { held: 0 },
     gauges: [],
     announcements: [],

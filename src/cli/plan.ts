@@ -12,5 +12,7 @@ export function planLines(plan: Plan): string[] {
     const keys = credentials === 1 ? "1 credential" : `${credentials} credentials`;
     lines.push(`  provider  ${name}: ${base}, ${keys}, models: ${list}`);
   }
+  const { store, path } = plan.state;
+  lines.push(`  state     ${path === "" ? store : `${store}: ${path}`}`);
   return lines;
 }

@@ -36,13 +36,17 @@ export async function run(context: CommandContext): Promise<number> {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       onSignal(signal, () => {
         if (stopping) {
-          server.end().finally(() => exit(exitCodes.fine));
+          server
+            .end()
+            .then(() => house.state?.store.close())
+            .finally(() => exit(exitCodes.fine));
           return;
         }
         stopping = true;
         files.close();
         log.info("draining", { signal, running: house.live.size });
-        server.drain().then(({ cut }) => {
+        server.drain().then(async ({ cut }) => {
+          await house.state?.store.close();
           log.info("stopped", { cut });
           resolve(exitCodes.fine);
         });

@@ -1,5 +1,5 @@
 import type { ErrorCode } from "./errors.ts";
-import type { Call } from "./policy.ts";
+import type { CallFacts } from "./policy.ts";
 import type { Surface, Usage } from "./types.ts";
 
 /** A route that clients of a dialect call. */
@@ -34,7 +34,7 @@ export interface Dialect {
     bodyBytes: number,
     route: CalledRoute,
     raw: (key: string) => Uint8Array | undefined,
-  ): Call | string;
+  ): CallFacts | string;
   /**
    * The body with another model's name in all the places that hold one; absent: only the value of
    * the top-level `model` does.
@@ -123,6 +123,8 @@ export interface Provider {
   query?(query: string): string;
   /** Sets the headers that carry the credential. */
   authorize(headers: Record<string, string>, secret: string): void;
+  /** Whether an error is about the credential although its status is neither 401 nor 403. */
+  refusesCredential?(status: number, body: string): boolean;
   /** Headers that a request needs even if the client did not send them. */
   readonly defaultHeaders: Readonly<Record<string, string>>;
   /** Model ids in the body of the provider's own list. */

@@ -1,6 +1,7 @@
 import type { GenericSchema, InferInput, InferOutput } from "valibot";
 import type { AdminHandler, AdminOperation } from "./admin.ts";
 import type { ErrorCode } from "./errors.ts";
+import type { Store } from "./store.ts";
 import type { Clock, Logger, Surface, Usage } from "./types.ts";
 
 /** The stages of the straight way, top-down; a response walks them back, bottom-up. */
@@ -61,8 +62,13 @@ export interface Hooks {
   call?(x: Exchange, call: Call): Verdict | Promise<Verdict>;
   /** Once per upstream attempt. */
   attempt?(x: Exchange, attempt: Attempt): AttemptVerdict | Promise<AttemptVerdict>;
-  /** Exactly once for each attempt that was admitted. */
+  /**
+   * Exactly once for each attempt that began, or that the policy's own `attempt` let pass: with
+   * `unsent` where a later policy in line refused it.
+   */
   attemptEnd?(x: Exchange, attempt: Attempt, result: AttemptResult): void;
+  /** Whether a model is listed for whoever asks; a throw hides it. */
+  lists?(x: Exchange, model: ListedModel): boolean;
   /** Bottom-up, before the first byte goes out; also on denials and errors. */
   response?(x: Exchange, head: ResponseHead): Verdict | Promise<Verdict>;
   /** Bottom-up, exactly once, whatever happened. */
@@ -135,13 +141,15 @@ export interface Exchange {
   /** Monotonic milliseconds. */
   readonly startedAtMs: number;
   readonly principal: Principal | undefined;
+  /** Known from the hook `call` on; undefined before, and where there is no body to read. */
+  readonly call: Call | undefined;
   header(name: string): string | null;
   /** First value of a query parameter, decoded. */
   query(name: string): string | null;
 }
 
 /** What the body says, known without parsing the whole. */
-export interface Call {
+export interface CallFacts {
   readonly model: string;
   readonly stream: boolean;
   /** Upper bound of output tokens that the client asked for; 0 where there is no output. */
@@ -149,6 +157,11 @@ export interface Call {
   readonly bodyBytes: number;
   /** What the path asks for where that is not the surface alone, e.g. `batchEmbedContents`. */
   readonly verb?: string;
+}
+
+export interface Call extends CallFacts {
+  /** Estimate from the bytes of the body, made when it is first asked for. */
+  inputTokens(): number;
 }
 
 /** One try at one provider with one credential. */
@@ -162,13 +175,20 @@ export interface Attempt {
 }
 
 export interface AttemptResult {
-  readonly kind: "ok" | "refused" | "failed" | "timeout" | "aborted";
+  /** `refused`: the provider answered with an error; `unsent`: another policy let nothing out. */
+  readonly kind: "ok" | "refused" | "failed" | "timeout" | "aborted" | "unsent";
   /** Status of the provider's answer; 0 when none came. */
   readonly status: number;
   readonly usage: Usage | undefined;
   /** Bytes of the reply that were passed on. */
   readonly bytes: number;
   readonly durationMs: number;
+}
+
+/** A model in a list, by the name that clients give it. */
+export interface ListedModel {
+  readonly id: string;
+  readonly provider: string;
 }
 
 export interface ResponseHead {
@@ -242,6 +262,8 @@ export interface PolicyHost {
   announce(made: { title: string; path: string; secret: string | undefined }): void;
   /** State that outlives a reload, by policy name and key. */
   keep<T>(key: string, make: () => T): T;
+  /** State that others can't touch; in shadow mode it is not the one of enforcement. */
+  readonly store: Store;
 }
 
 /** @param set takes a value and those of the labels, in their order */

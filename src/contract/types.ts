@@ -24,6 +24,9 @@ export interface Usage {
   readonly reasoningTokens: number;
 }
 
+/** What is there at once, or comes later: only then is it worth a promise. */
+export type MaybePromise<T> = T | Promise<T>;
+
 /** The only clock: tests turn it by hand. */
 export interface Clock {
   /** Milliseconds since the epoch. */

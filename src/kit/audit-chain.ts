@@ -75,8 +75,8 @@ export function sealRecord(
     `{"timestamp":"${new Date(entry.atMs).toISOString()}","event_type":${cache.json(entry.type)}` +
     `,"provider":${cache.json(entry.provider)},"user_id":${cache.json(entry.userId)}` +
     `,"ip":${cache.json(entry.ip)},"result":${cache.json(entry.result)},"details":{`;
-  const end = `},"request_id":${fieldJson(entry.requestId)},"seq":${seq},"prev":"${head.mac}"`;
-  const body = start + details(entry.details, cache, Buffer.byteLength(start + end)) + end;
+  const end = `},"request_id":${idJson(entry.requestId)},"seq":${seq},"prev":"${head.mac}"`;
+  const body = start + details(entry.details, cache, sizeOf(start) + sizeOf(end)) + end;
   const mac = key.record(body);
   return { line: `${body}${macStart}${mac}"}`, head: { seq, mac } };
 }
@@ -97,7 +97,7 @@ function details(fields: AuditEntry["details"], cache: FieldCache, otherBytes: n
     const value = fields[name];
     const json = typeof value === "string" ? cache.json(value) : plainJson(value);
     const part = `${text === "" ? "" : ","}${cache.json(name)}:${json}`;
-    const size = Buffer.byteLength(part);
+    const size = sizeOf(part);
     count += 1;
     if (size > left || count > auditLimits.detailFields) {
       dropped += 1;
@@ -109,8 +109,18 @@ function details(fields: AuditEntry["details"], cache: FieldCache, otherBytes: n
   return dropped === 0 ? text : `${text}${text === "" ? "" : ","}"dropped_fields":${dropped}`;
 }
 
+/** UTF-8 bytes; an upper bound where that is no more than a short text can have. */
+function sizeOf(text: string): number {
+  return text.length <= 64 ? text.length * 3 : Buffer.byteLength(text);
+}
+
 function plainJson(value: number | boolean | undefined): string {
   return value === undefined ? "null" : JSON.stringify(value);
+}
+
+/** Our own ids never repeat, so no cache helps, and hold nothing to mask or escape. */
+function idJson(id: string): string {
+  return /^req_[0-9a-f-]{36}$/.test(id) ? `"${id}"` : fieldJson(id);
 }
 
 /** As JSON: masked, bounded, and without what moves a cursor or turns the reading direction. */

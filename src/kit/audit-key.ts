@@ -1,6 +1,15 @@
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { accessNote, chownMend } from "./access-note.ts";
 
@@ -9,7 +18,8 @@ const keyBytes = 32;
 /**
  * Reads `<dir>/audit.key`, or makes it (0600).
  * @param make false: never writes, and returns undefined where there is none
- * @throws a fault of the configuration when it can't be read or made, or holds no key
+ * @throws a fault of the configuration when it can't be read or made, is open to others, or holds
+ *   no key
  */
 export function auditKeyFile(dir: string, make: boolean): Uint8Array | undefined {
   const path = join(dir, "audit.key");
@@ -48,6 +58,12 @@ function read(path: string): string | undefined {
     throw error;
   }
   try {
+    const { mode } = fstatSync(file);
+    // Whoever reads it can write the log anew.
+    if ((mode & 0o027) !== 0) {
+      const bits = (mode & 0o777).toString(8).padStart(4, "0");
+      throw fault(`${path} has mode ${bits}: others may read or write it`, `chmod 600 ${path}`);
+    }
     const buffer = Buffer.alloc(256);
     return buffer.toString("latin1", 0, readSync(file, buffer));
   } finally {

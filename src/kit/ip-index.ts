@@ -9,6 +9,9 @@ export interface IpIndex {
   add(range: IpRange, untilMs: number): void;
   delete(range: IpRange): boolean;
   has(ip: Ip, nowMs: number): boolean;
+  /** Whether a range was added just so, in force or over. */
+  holds(range: IpRange): boolean;
+  dropExpired(nowMs: number): void;
   readonly size: number;
 }
 
@@ -43,6 +46,17 @@ export function createIpIndex(): IpIndex {
         if (nowMs < table.endOf(first)) return true;
       }
       return false;
+    },
+    holds({ first, prefix }) {
+      return ((first.v4 ? small : large).get(prefix)?.endOf(first) ?? 0) > 0;
+    },
+    dropExpired(nowMs) {
+      for (const tables of [small, large]) {
+        for (const [prefix, table] of tables) {
+          size -= table.dropExpired(nowMs);
+          if (table.size === 0) tables.delete(prefix);
+        }
+      }
     },
     get size() {
       return size;

@@ -60,6 +60,13 @@ export class IpTable {
     return true;
   }
 
+  /** Returns how many have ended and are gone. */
+  dropExpired(nowMs: number): number {
+    const before = this.#size;
+    if (before > 0) this.#resize(this.#ends.length, nowMs);
+    return before - this.#size;
+  }
+
   /** The slot of an address, or the free one where it would stand. */
   #find(a: number, b: number, c: number, d: number): number {
     const mask = this.#ends.length - 1;
@@ -109,12 +116,15 @@ export class IpTable {
     return (hash ^ (hash >>> 16)) >>> 0;
   }
 
-  #resize(slots: number): void {
+  /** @param nowMs what has ended by then is left out; absent: nothing is */
+  #resize(slots: number, nowMs = 0): void {
     const [words, ends] = [this.#words, this.#ends];
     this.#words = new Uint32Array(slots * this.#width);
     this.#ends = new Float64Array(slots);
+    this.#size = 0;
     for (const [old, endMs] of ends.entries()) {
-      if (endMs === 0) continue;
+      if (endMs <= nowMs) continue;
+      this.#size += 1;
       const [a, b, c, d] = this.#read(words, old);
       this.#write(this.#find(a, b, c, d), a, b, c, d, endMs);
     }

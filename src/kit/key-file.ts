@@ -8,8 +8,8 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
+import { geteuid } from "node:process";
 import { isSampleKey } from "./client-key.ts";
 import { Secret } from "./secret.ts";
 
@@ -49,7 +49,7 @@ export function keyFile(
   } catch (error) {
     const { code } = error as { code?: string };
     if (code === undefined) throw error;
-    const { uid } = userInfo();
+    const uid = geteuid?.() ?? "unknown";
     const state = describe(dir) ?? describe(dirname(dir)) ?? "";
     throw toFault(
       `${path}: ${code}${state}, running as uid ${uid}`,

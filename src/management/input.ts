@@ -57,7 +57,7 @@ export async function readJson(
   } catch {
     return { code: "bad_request", message: "The body is not JSON in UTF-8." };
   } finally {
-    read.release();
+    read.hold.release();
   }
 }
 

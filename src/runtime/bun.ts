@@ -1,3 +1,4 @@
+import type { Database as EmbeddedDatabase } from "../contract/store.ts";
 import type {
   ByteSource,
   Listener,
@@ -79,9 +80,12 @@ function sendOnce(body: Uint8Array): ReadableStream<Uint8Array> {
   if (body.byteLength > pieceBytes) {
     let at = 0;
     const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
-      controller.enqueue(body.subarray(at, at + pieceBytes));
-      at += pieceBytes;
-      if (at < body.byteLength) return;
+      if (at < body.byteLength) {
+        controller.enqueue(body.subarray(at, at + pieceBytes));
+        at += pieceBytes;
+        return;
+      }
+      // Asked for more, so the last piece has been copied.
       sending.delete(body);
       controller.close();
     };
@@ -136,6 +140,28 @@ function cutError(): Error {
   return error;
 }
 
+/**
+ * Looked up when it is wanted: an import would stand in the bundle that Node loads, too. Bun keeps
+ * a closed file, and its lock, for as long as statements on it are alive.
+ */
+function openDatabase(path: string): EmbeddedDatabase {
+  const { Database } = process.getBuiltinModule("bun:sqlite") as typeof import("bun:sqlite");
+  const db = new Database(path, { readwrite: true });
+  const statements: { finalize(): void }[] = [];
+  return {
+    exec: (sql) => void db.run(sql),
+    prepare(sql) {
+      const statement = db.prepare(sql);
+      statements.push(statement);
+      return statement;
+    },
+    close() {
+      for (const statement of statements.splice(0)) statement.finalize();
+      db.close();
+    },
+  };
+}
+
 export const bunRuntime: Runtime = {
   name: "bun",
   version: Bun.version,
@@ -145,4 +171,5 @@ export const bunRuntime: Runtime = {
   openPool,
   openStream,
   free,
+  openDatabase,
 };

@@ -29,7 +29,7 @@ export function proxyGaps(
 
 /**
  * Node, or Deno by its `node:http`: `Deno.serve` lets a head take as long as it likes, and this one
- * is the same parser with the same limits (docs/decisions/008-node-http-on-deno.md).
+ * is the same parser with the same limits (docs/decisions/009-node-http-on-deno.md).
  */
 export function createNodeRuntime(name: "node" | "deno", version: string): Runtime {
   const nodeVersion = process.versions.node;
@@ -42,5 +42,6 @@ export function createNodeRuntime(name: "node" | "deno", version: string): Runti
     listen,
     openPool: (options) => openNodePool(options, proxyEnv),
     openStream,
+    openDatabase: undefined,
   };
 }

@@ -17,6 +17,8 @@ export const out: Terminal = terminal(process.stdout);
 export const err: Terminal = terminal(process.stderr);
 
 function terminal(stream: NodeJS.WriteStream): Terminal {
+  // Whoever read the log has gone. As a stray failure it would be logged, which fails again.
+  stream.on("error", () => {});
   return {
     write: (text) => void stream.write(text),
     isTerminal: stream.isTTY === true,

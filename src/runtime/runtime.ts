@@ -1,3 +1,5 @@
+import type { OpenDatabase } from "../contract/store.ts";
+
 /** What only the runtime can do; each runtime implements it once, nothing else names one. */
 export interface Runtime {
   readonly name: string;
@@ -17,6 +19,8 @@ export interface Runtime {
   openStream(source: ByteSource, request: Request): ReadableStream<Uint8Array>;
   /** Takes the memory of bytes back that nobody reads any more; absent: only a collector may. */
   readonly free?: (bytes: Uint8Array) => void;
+  /** Its embedded SQLite; undefined where it has none. */
+  readonly openDatabase: OpenDatabase | undefined;
 }
 
 /** Something that a runtime leaves undone; it is told at start and in the plan. */

@@ -240,7 +240,7 @@ describe("the file itself", () => {
   });
 });
 
-test("serve --json prints one line: url, config, keys, plan, warnings", async () => {
+test("serve --json prints one line: url, listeners, config, keys, plan, warnings", async () => {
   const lines = proxy.stdout().trimEnd().split("\n");
   expect(lines).toHaveLength(1);
   const keys = Object.keys(JSON.parse(lines[0] ?? "")).sort();

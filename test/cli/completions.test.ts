@@ -51,6 +51,11 @@ const cases: readonly (readonly [words: readonly string[], expected: readonly st
   [["--config", "other.yaml", "keys", ""], ["new"]],
   [["serve", "--config", "ot"], ["other.yaml"]],
   [["serve", "--host", ""], []],
+  [["audit", ""], ["verify"]],
+  [["audit", "verify", "my"], ["my config.yaml"]],
+  [["audit", "verify", "other.yaml", "my"], ["my config.yaml"]],
+  [["audit", "verify", "--k"], ["--key"]],
+  [["audit", "verify", "--key", "ot"], ["other.yaml"]],
   [["bogus", ""], []],
 ];
 

@@ -26,7 +26,7 @@ function findDeno(): string {
 /** What Deno may do: the flags of docs/runtimes.md, for addresses and folders of tests. */
 const denoFlags = [
   ...["run", "--no-prompt", "--allow-env", "--allow-net=127.0.0.1,provider.invalid:80"],
-  ...[`--allow-read=${tmpdir()}`, `--allow-write=${tmpdir()}`],
+  ...[`--allow-read=${tmpdir()},/config`, `--allow-write=${tmpdir()}`, "--allow-sys=uid"],
 ];
 
 const programs: Readonly<Record<string, () => readonly string[]>> = {
@@ -73,6 +73,8 @@ export interface ProxyOptions {
 /** What `serve --json` prints. */
 export interface Greeting {
   readonly url: string;
+  /** Where else it listens, by name. */
+  readonly listeners: Readonly<Record<string, string>>;
   readonly config: string | null;
   readonly keys: readonly { readonly title: string; readonly path: string }[];
   readonly plan: {
@@ -240,7 +242,7 @@ async function greetingOf(child: ChildProcess, output: Output): Promise<Greeting
     const url = /^cliproxy listens on (\S+)\n/.exec(text)?.[1];
     if (url !== undefined) {
       const plan = { policies: [], providers: [] };
-      return { url, config: null, keys: [], plan, warnings: [] };
+      return { url, listeners: {}, config: null, keys: [], plan, warnings: [] };
     }
     const over = child.exitCode !== null || child.signalCode !== null;
     if (over || performance.now() > latest) {

@@ -104,8 +104,9 @@ export async function rawExchange(
   target: string,
   headers: readonly (readonly [name: string, value: string])[] = [],
   body = "",
+  from?: string,
 ): Promise<string> {
-  const client = await openRaw(url);
+  const client = await openRaw(url, from);
   try {
     client.send(requestBytes(method, target, [...headers, ["Connection", "close"]], body));
     return await client.read();

@@ -1,7 +1,17 @@
+import { store as memory } from "../../plugins/stores/memory.ts";
 import { createFindClient, type FindClient } from "../../src/client-address.ts";
 import type { Dialect, Problem, Provider, StreamReader } from "../../src/contract/plugin.ts";
-import type { Gauge, Hooks, Policy, PolicyHost, SecurityEvent } from "../../src/contract/policy.ts";
-import type { Logger, Surface, Usage } from "../../src/contract/types.ts";
+import type {
+  Call,
+  CallFacts,
+  Gauge,
+  Hooks,
+  Policy,
+  PolicyHost,
+  SecurityEvent,
+} from "../../src/contract/policy.ts";
+import type { OpenStore } from "../../src/contract/store.ts";
+import type { Clock, Logger, Surface, Usage } from "../../src/contract/types.ts";
 import { RunningExchange } from "../../src/exchange.ts";
 import { createIpSet } from "../../src/kit/ip-set.ts";
 import { Secret } from "../../src/kit/secret.ts";
@@ -9,6 +19,7 @@ import { Live } from "../../src/live.ts";
 import { type ActivePolicy, compilePipeline, type PipelineDeps } from "../../src/pipeline.ts";
 import type { ActiveProvider, Credential } from "../../src/providers.ts";
 import type { ByteSource, Pool } from "../../src/runtime/runtime.ts";
+import type { HeldState } from "../../src/state.ts";
 import { createFakeClock, type FakeClock } from "./fake-clock.ts";
 
 /** A log that remembers. */
@@ -206,6 +217,24 @@ export function openStream(source: ByteSource): ReadableStream<Uint8Array> {
   });
 }
 
+/** What a body says, of a call whose input is estimated at so many tokens. */
+export function callOf(facts: Partial<CallFacts> = {}, inputTokens = 10): Call {
+  const usual = { model: "m", stream: false, maxTokens: undefined, bodyBytes: 2 };
+  return { ...usual, ...facts, inputTokens: () => inputTokens };
+}
+
+/** A store in memory. */
+export function openMemory(clock: Clock): OpenStore {
+  const options = { clock, log: createLogLines(), path: "", openDatabase: undefined };
+  return memory.open({ ...options, durability: "volatile" }) as OpenStore;
+}
+
+/** The state of a process, in memory. */
+export function stubState(clock: Clock): HeldState {
+  const plan = { kind: memory, path: "", durability: "volatile" as const, warnings: [] };
+  return { plan, store: openMemory(clock), settings: {} };
+}
+
 export interface StubHost extends PolicyHost {
   readonly events: SecurityEvent[];
   readonly announced: Parameters<PolicyHost["announce"]>[0][];
@@ -218,11 +247,13 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
   const events: SecurityEvent[] = [];
   const gauges: Gauge[] = [];
   const announced: StubHost["announced"] = [];
+  const clock = createFakeClock();
   return {
     events,
     announced,
-    clock: createFakeClock(),
+    clock,
     log: createLogLines(),
+    store: openMemory(clock).namespace("subject"),
     live: { size: 0, abort: () => 0 },
     facts: {
       authDir: "/nonexistent",

@@ -47,7 +47,7 @@ test.each([
   20_000,
 );
 
-test("bodies that stream their answers hold nothing: ten times what fits, one after the other", async () => {
+test("bodies whose answers stream are held no longer: ten times what fits, one after the other", async () => {
   upstream.on("m-streams", hangMidStream);
   const clients = [];
   for (let sent = 0; sent < 10 * bodyBytesInFlight; sent += 4 * MiB) {

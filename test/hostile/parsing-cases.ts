@@ -290,6 +290,10 @@ const bodies: readonly Row[] = [
     (id) => call(id).replace(ownModel(id), `${ownModel(id).slice(1)}\xff`),
     denied(400),
   ],
+  ["A16n", "HEAD of health", () => head("HEAD /healthz HTTP/1.1", [host]), ok],
+  ["A16o", "HEAD of a list", () => head("HEAD /v1/models HTTP/1.1", [host, key]), ok],
+  ["A16p", "HEAD of no path", () => head("HEAD /nowhere HTTP/1.1", [host, key]), denied(404)],
+  ["A16q", "HEAD by a stranger", () => head("HEAD /v1/models HTTP/1.1", [host]), denied(401)],
   ["A16m", "compressed", (id) => call(id, "Content-Encoding: gzip"), denied(415)],
 ];
 

@@ -95,9 +95,27 @@ describe("createIpIndex", () => {
           );
           expect(index.has(address, nowMs)).toBe(scan);
         }
+        index.dropExpired(nowMs);
+        const open = [...kept.values()].filter(({ untilMs }) => nowMs < untilMs);
+        expect(index.size).toBe(open.length);
+        for (const one of kept.values()) expect(index.holds(one.range)).toBe(open.includes(one));
       }),
       { numRuns: 1000 },
     );
+  });
+
+  test("thousands come and go, and those that are left are all known", () => {
+    const index = createIpIndex();
+    const nth = (family: string, i: number): IpRange =>
+      range(family === "4" ? `10.0.${i >> 8}.${i & 255}` : `2001:db8::${i.toString(16)}`);
+    for (const family of ["4", "6"]) {
+      for (let i = 0; i < 5000; i++) index.add(nth(family, i), Number.POSITIVE_INFINITY);
+      for (let i = 0; i < 5000; i++) if (i % 7 !== 0) index.delete(nth(family, i));
+      for (let i = 0; i < 5000; i++) {
+        expect([i, index.has(nth(family, i).first, 0)]).toEqual([i, i % 7 === 0]);
+      }
+    }
+    expect(index.size).toBe(2 * 715);
   });
 
   test("the whole of a family is a range, too", () => {

@@ -6,7 +6,13 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { policy } from "../../policies/auth.ts";
 import type { Hooks, Policy, Principal } from "../../src/contract/policy.ts";
-import { createStubHost, createStubHouse, type StubHost, startExchange } from "../harness/stubs.ts";
+import {
+  callOf,
+  createStubHost,
+  createStubHouse,
+  type StubHost,
+  startExchange,
+} from "../harness/stubs.ts";
 
 const key = "k-7Qm2vXz9Kd4Lw8Rb1Tn6";
 const other = "k-Yc3Hs5Jf0GpZq8Wd2Xe7";
@@ -200,8 +206,7 @@ describe("limits of a key", () => {
     const x = exchangeOf({ headers: { "x-api-key": key } });
     const verdict = hooks.request?.(x) as { edit: { principal: Principal } };
     x.principal = verdict.edit.principal;
-    const call = { model, stream: false, maxTokens: undefined, bodyBytes: 1 };
-    const said = hooks.call?.(x, call) as "pass" | { deny: string };
+    const said = hooks.call?.(x, callOf({ model })) as "pass" | { deny: string };
     expect(said === "pass" ? "pass" : said.deny).toBe(ok ? "pass" : "not_allowed");
   });
 
@@ -216,6 +221,109 @@ describe("limits of a key", () => {
     x.principal = verdict.edit.principal;
     const attempt = { index: 0, provider, credentialId: "c", model: "m" };
     expect(hooks.attempt?.(x, attempt)).toEqual(expected);
+  });
+});
+
+describe("the addresses of a key", () => {
+  const limited = [{ id: "a", key, allowed_ips: ["10.0.0.0/8", "2001:db8::/32"] }];
+  test.each<[string, string]>([
+    ["10.1.2.3", "a"],
+    ["::ffff:10.1.2.3", "a"],
+    ["2001:db8::7", "a"],
+    ["11.0.0.1", "address_not_allowed"],
+    ["2001:db9::7", "address_not_allowed"],
+    ["fe80::1%eth0", "address_not_allowed"],
+    ["", "address_not_allowed"],
+  ])("%p: %s", async (ip, expected) => {
+    const hooks = await hooksFor({ keys: limited });
+    expect(answer(hooks, { headers: { "x-api-key": key }, ip })).toBe(expected);
+  });
+
+  test("a key from elsewhere is told to the audit, without slowing its neighbours", async () => {
+    const host = createStubHost();
+    const hooks = await hooksFor({ keys: limited }, host);
+    for (let i = 0; i < 50; i++) answer(hooks, { headers: { "x-api-key": key }, ip: "11.0.0.1" });
+    expect(host.events).toHaveLength(50);
+    expect(host.events[0]).toMatchObject({
+      type: "auth_failure",
+      result: "address_not_allowed",
+      userId: "a",
+      ip: "11.0.0.1",
+    });
+    expect(answer(hooks, { headers: { "x-api-key": "wrong" }, ip: "11.0.0.1" })).toBe(
+      "unauthenticated",
+    );
+  });
+
+  test.each([[[]], [["10.1"]], [["010.0.0.1"]], [["10.0.0.0/33"]], [[7]]])(
+    "%j is no list of addresses",
+    (allowed_ips) => {
+      const config = { keys: [{ id: "a", key, allowed_ips }] };
+      expect(v.safeParse(policy.config.schema, config).success).toBe(false);
+    },
+  );
+});
+
+describe("the list of models", () => {
+  test.each<[object, id: string, provider: string, shown: boolean]>([
+    [{}, "fast", "one", true],
+    [{ models: ["fast"] }, "fast", "two", true],
+    [{ models: ["fast"] }, "slow", "one", false],
+    [{ providers: ["one"] }, "fast", "one", true],
+    [{ providers: ["one"] }, "fast", "two", false],
+    [{ models: ["fast"], providers: ["one"] }, "slow", "one", false],
+  ])("of a key with %j shows %s of %s: %p", async (bounds, id, provider, shown) => {
+    const hooks = await hooksFor({ keys: [{ id: "a", key, ...bounds }] });
+    const x = exchangeOf({ headers: { "x-api-key": key } });
+    const verdict = hooks.request?.(x) as { edit: { principal: Principal } };
+    x.principal = verdict.edit.principal;
+    expect(hooks.lists?.(x, { id, provider })).toBe(shown);
+  });
+});
+
+describe("a reload", () => {
+  const applied = { type: "config_change", result: "applied" } as const;
+
+  /** Who of two that run is cut when the keys have become others. */
+  async function cut(next: readonly object[], event: object = applied): Promise<string[]> {
+    const running = ["alice", "bob"].map((id) => ({ id, x: exchangeOf({}) }));
+    const ended: string[] = [];
+    const base = createStubHost();
+    const host: StubHost = {
+      ...base,
+      live: {
+        size: 2,
+        abort(match, code) {
+          const matching = running.filter(({ x }) => match(x));
+          ended.push(...matching.map(({ id }) => `${id} ${code}`));
+          return matching.length;
+        },
+      },
+    };
+    const old = await hooksFor({ keys: keys.slice(0, 2) }, host);
+    for (const { id, x } of running) {
+      const sent = exchangeOf({ headers: { "x-api-key": id === "alice" ? key : other } });
+      const verdict = old.request?.(sent) as { edit: { principal: Principal } };
+      x.principal = verdict.edit.principal;
+    }
+    const hooks = await hooksFor({ keys: next }, host);
+    hooks.event?.(event as never);
+    return ended;
+  }
+
+  test.each<[string, readonly object[], string[]]>([
+    ["the same keys", keys.slice(0, 2), []],
+    ["one has gone", keys.slice(1, 2), ["alice revoked"]],
+    ["one is another", [{ id: "alice", key: `${key}-new` }, keys[1] as object], ["alice revoked"]],
+    ["one has another name", [{ id: "carol", key }, keys[1] as object], []],
+    ["all have gone", [{ id: "carol", key: `${key}-x` }], ["alice revoked", "bob revoked"]],
+  ])("%s", async (_name, next, expected) => {
+    expect(await cut(next)).toEqual(expected);
+  });
+
+  test("that is rejected cuts nobody", async () => {
+    expect(await cut(keys.slice(1, 2), { ...applied, result: "rejected" })).toEqual([]);
+    expect(await cut(keys.slice(1, 2), { type: "auth_failure", result: "applied" })).toEqual([]);
   });
 });
 
@@ -256,12 +364,34 @@ describe("failures", () => {
     answer(hooks, { headers: { "x-api-key": "wrong-key-canary" }, ip: "192.0.2.1" });
     answer(hooks, { headers: { "x-api-key": `${key}-old` }, ip: "192.0.2.1" });
     expect(host.events).toMatchObject([
-      { type: "auth_failure", ip: "192.0.2.1", details: { reason: "missing" } },
-      { type: "auth_failure", details: { reason: "unknown" } },
-      { type: "auth_failure", details: { reason: "expired" } },
+      { type: "auth_failure", ip: "192.0.2.1", provider: "home", details: { reason: "missing" } },
+      { type: "auth_failure", userId: "", details: { reason: "unknown" } },
+      { type: "auth_failure", userId: "gone", details: { reason: "expired" } },
     ]);
     expect(JSON.stringify(host.events)).not.toContain("wrong-key-canary");
     expect(JSON.stringify(host.events)).not.toContain(key);
+  });
+});
+
+describe("successes", () => {
+  const sent = { headers: { "x-api-key": key }, ip: "192.0.2.1" };
+
+  test("are told as events, without the key, to who listens", async () => {
+    const host = createStubHost();
+    answer(await hooksFor({ keys }, host), sent);
+    expect(host.events).toMatchObject([
+      {
+        ...{ type: "auth_success", result: "success", provider: "home", ip: "192.0.2.1" },
+        ...{ userId: "alice@example.org", details: { key_id: "alice" } },
+      },
+    ]);
+    expect(JSON.stringify(host.events)).not.toContain(key);
+  });
+
+  test("cost nothing when nobody listens", async () => {
+    const host = { ...createStubHost(), hears: () => false };
+    answer(await hooksFor({ keys }, host), sent);
+    expect(host.events).toEqual([]);
   });
 });
 

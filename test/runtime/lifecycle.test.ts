@@ -175,6 +175,22 @@ test.concurrent.each(byRuntime)(
   limitMs,
 );
 
+test.concurrent.each(byRuntime)(
+  "%s: serves on when nobody reads its log any more, and ends when it is told to",
+  async (runtime) => {
+    const deaf = 'exec "$@" 2> >(exec head -c 0)';
+    const proxy = await startProxy({
+      ...{ runtime, config: withModels("one"), wrap: ["bash", "-c", deaf, "bash"] },
+    });
+    for (const model of ["two", "three"]) {
+      proxy.writeConfig(withModels(model));
+      await until(`a reload, which is logged: ${model}`, () => serves(proxy, model), 3000);
+    }
+    expect(await proxy.stop()).toBe(0);
+  },
+  limitMs,
+);
+
 /** The executable runs nothing but itself, on the runtime of the first. */
 const scripted: readonly (readonly [ProxyRuntime])[] = [["bun"], ["node"], ["deno"]];
 test.concurrent.each(scripted)(

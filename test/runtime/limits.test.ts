@@ -39,8 +39,12 @@ function flood(count: { sent: number }): Script {
       "content-length": String(replyBytes),
     });
     while (wire.isOpen && count.sent < replyBytes) {
-      await wire.raw(part);
+      const next = Buffer.from(part);
+      // A list, as far as one can tell from its ends.
+      if (count.sent === 0) next.write("[");
       count.sent += part.byteLength;
+      if (count.sent >= replyBytes) next.write("]", next.byteLength - 1);
+      await wire.raw(next);
     }
   };
 }
@@ -87,7 +91,7 @@ describe.each(byRuntime)("%s:", (runtime) => {
   test("a body too long by its length is refused before it is sent", async () => {
     const client = await openRaw(proxy.url);
     client.send(requestBytes("POST", path, [...auth, ["content-length", "999999"]]));
-    const text = await client.read((t) => t.includes("\r\n\r\n"), 400);
+    const text = await client.read((t) => t.includes("\r\n\r\n"), 2000);
     expect(text).toStartWith("HTTP/1.1 413");
     client.close();
   });
@@ -101,7 +105,7 @@ describe.each(byRuntime)("%s:", (runtime) => {
     client.send(requestBytes("POST", path, [...auth, [name, value]]));
     const text = await client.read((t) => t.includes("\r\n\r\n"), 3000);
     expect(text).toStartWith("HTTP/1.1 408");
-    expect(performance.now() - started).toBeWithin(400, 2000);
+    expect(performance.now() - started).toBeWithin(400, 3000);
     client.close();
   });
 

@@ -1,5 +1,5 @@
 import type { CalledRoute, FactValue } from "../../../src/contract/plugin.ts";
-import type { Call } from "../../../src/contract/policy.ts";
+import type { CallFacts } from "../../../src/contract/policy.ts";
 import { countProblem, maxTokensProblem } from "../../../src/kit/call-facts.ts";
 import { defineFactKeys, type Fact, factProblems, scanFacts } from "../../../src/kit/json-facts.ts";
 import { pathNameProblem, toPlainName } from "./model-name.ts";
@@ -33,7 +33,7 @@ export function readCall(
   bodyBytes: number,
   { surface, target = "" }: CalledRoute,
   raw: Raw,
-): Call | string {
+): CallFacts | string {
   const colon = target.lastIndexOf(":");
   const model = toPlainName(target.slice(0, colon));
   const verb = target.slice(colon + 1);

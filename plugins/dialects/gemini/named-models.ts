@@ -68,15 +68,20 @@ function add(named: Named[], value: unknown, bytes: Uint8Array, where: string): 
   if (value !== null) named.push({ value, bytes, where });
 }
 
-/** The body with another model's name in every place that has one; no other byte changes. */
+/**
+ * The body with another model's name in every place that has one; no other byte changes.
+ * @throws when the body is not one whose call was read
+ */
 export function rename(body: Uint8Array, model: string): Uint8Array {
   const scan = scanFacts(body, bodyKeys);
-  if (!scan.ok) return body;
+  // It was read before, so this can't be; a body half renamed must not go up.
+  if (!scan.ok) throw new Error(`a body can't be read again: ${scan.problem}`);
   const named = namedModels((key) => {
     const fact = scan.facts.get(key as "model");
     return fact && body.subarray(fact.start, fact.end);
   });
-  if (typeof named === "string" || named.length === 0) return body;
+  if (typeof named === "string") throw new Error(`a body can't be read again: ${named}`);
+  if (named.length === 0) return body;
   const name = new TextEncoder().encode(JSON.stringify(toResourceName(model)));
   const places = named
     .map(({ bytes }) => ({ start: bytes.byteOffset - body.byteOffset, length: bytes.byteLength }))

@@ -303,6 +303,13 @@ describe("facts", () => {
   });
 });
 
+test.each(['{"model":"a","model":"b"}', '{"requests":{"model":"a"}}', "{"])(
+  "a body that no call was read from is not renamed: %s",
+  (body) => {
+    expect(() => dialect.rename?.(Buffer.from(body), "other")).toThrow("can't be read again");
+  },
+);
+
 test("a body of 100 KB is read without a parse of it", () => {
   const parts = Array.from({ length: 100 }, () => ({ text: "x".repeat(1000) }));
   const body = { contents: [{ role: "user", parts }], generationConfig: { maxOutputTokens: 5 } };

@@ -64,6 +64,22 @@ describe("where calls go", () => {
   });
 });
 
+describe("refusesCredential", () => {
+  const error = (reason: string) =>
+    JSON.stringify({ error: { code: 400, details: [{ reason, domain: "googleapis.com" }] } });
+  const cases: readonly (readonly [status: number, body: string, expected: boolean])[] = [
+    [400, error("API_KEY_INVALID"), true],
+    [400, JSON.stringify(JSON.parse(error("API_KEY_EXPIRED")), null, 2), true],
+    [400, error("FIELD_INVALID"), false],
+    [400, JSON.stringify({ error: { message: 'bad text "reason":"API_KEY_INVALID"' } }), false],
+    [429, error("API_KEY_INVALID"), false],
+    [400, "", false],
+  ];
+  test.each(cases)("%d %s", (status, body, expected) => {
+    expect(provider.refusesCredential?.(status, body)).toBe(expected);
+  });
+});
+
 describe("query", () => {
   const cases: readonly (readonly [query: string, expected: string])[] = [
     ["", ""],
