@@ -10,6 +10,8 @@ export interface Target {
   readonly addsUpstream: readonly string[];
   /** Headers that the HTTP server adds to an answer on a connection that is kept. */
   readonly addsDown: readonly string[];
+  /** What becomes of an answer whose head is longer than 64 KiB. */
+  readonly toLongAnswerHead: 200 | 502;
   /** How CONNECT is turned away; the empty text is a connection closed without an answer. */
   readonly toConnect: RegExp;
   /** What a head that does not end is told when its time is over. */
@@ -20,6 +22,7 @@ const byBun = {
   name: "bun",
   addsUpstream: ["accept", "user-agent"],
   addsDown: [],
+  toLongAnswerHead: 200,
   toConnect: /^HTTP\/1\.1 4/,
   toSlowHead: /^$/,
 } as const;
@@ -28,6 +31,7 @@ const byNodeHttp = {
   compiled: false,
   addsUpstream: [],
   addsDown: ["keep-alive"],
+  toLongAnswerHead: 502,
   toConnect: /^$/,
   toSlowHead: /^HTTP\/1\.1 408/,
 } as const;
