@@ -175,6 +175,17 @@ test.concurrent.each(byRuntime)(
   limitMs,
 );
 
+const modules: readonly (readonly [ProxyRuntime])[] = [["one module, deno"], ["one module, bun"]];
+test.concurrent.each(modules)(
+  "%s: serves, too",
+  async (runtime) => {
+    const proxy = await serve(runtime);
+    expect(await serves(proxy, "m-any")).toBe(true);
+    expect(await proxy.stop()).toBe(0);
+  },
+  limitMs,
+);
+
 test.concurrent.each(byRuntime)(
   "%s: serves on when nobody reads its log any more, and ends when it is told to",
   async (runtime) => {
