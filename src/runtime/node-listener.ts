@@ -14,6 +14,9 @@ const idleMs = 60_000;
 /** How often a draining listener looks for connections that have fallen idle, in milliseconds. */
 const sweepMs = 50;
 
+/** Most fields of a head, as Bun has it; beyond 1000, Node would drop the rest and say nothing. */
+const mostFields = 198;
+
 /** What the parser decides before a request is ours: as near to Bun's as Node lets it be. */
 const parserLimits: ServerOptions = {
   maxHeaderSize: 16 * 1024,
@@ -60,6 +63,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     },
   );
   const server = createServer(parserLimits, (incoming, outgoing) => {
+    // The names and the values.
+    if (incoming.rawHeaders.length > 2 * mostFields) {
+      outgoing.writeHead(431, { connection: "close" }).end();
+      return;
+    }
     void toRequests(incoming, outgoing);
   });
   // Not an option of the constructor: between two bytes of a request or an answer.

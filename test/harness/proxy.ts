@@ -23,22 +23,34 @@ function findDeno(): string {
   return createRequire(import.meta.url)("deno/install_api.cjs").runInstall();
 }
 
+/** The executable has it built in. */
+const noEval = "--disallow-code-generation-from-strings";
+
 /** What Deno may do: the flags of docs/runtimes.md, for addresses and folders of tests. */
 const denoFlags = [
-  ...["run", "--no-prompt", "--allow-env", "--allow-net=127.0.0.1,provider.invalid:80"],
+  ...[
+    "run",
+    "--no-prompt",
+    `--v8-flags=${noEval}`,
+    "--allow-env",
+    "--allow-net=127.0.0.1,provider.invalid:80",
+  ],
   ...[`--allow-read=${tmpdir()},/config`, `--allow-write=${tmpdir()}`, "--allow-sys=uid"],
 ];
 
 const programs: Readonly<Record<string, () => readonly string[]>> = {
   binary: () => [binary],
   bun: () => [process.execPath, join(root, "src/main.ts")],
-  node: () => ["node", `${binary}.mjs`],
+  node: () => ["node", noEval, `${binary}.mjs`],
   deno: () => [findDeno(), ...denoFlags, join(root, "src/main.ts")],
-  "deno, one module": () => [findDeno(), ...denoFlags, `${binary}.mjs`],
+  "one module, deno": () => [findDeno(), ...denoFlags, `${binary}.mjs`],
+  "one module, bun": () => [process.execPath, `${binary}.mjs`],
 };
 
 /** What runs the proxy: the executable, or the source or the one module on a runtime. */
-export type ProxyRuntime = "binary" | "bun" | "node" | "deno" | "deno, one module";
+export type ProxyRuntime =
+  | ("binary" | "bun" | "node" | "deno")
+  | ("one module, deno" | "one module, bun");
 
 /** The words that start cliproxy on a runtime, before its own arguments. */
 export function programOf(runtime: ProxyRuntime | undefined): readonly string[] {

@@ -134,6 +134,16 @@ describe.each(byRuntime)("%s:", (runtime, target) => {
     );
   });
 
+  test.each([
+    [198, "200"],
+    [199, "431"],
+    [1500, "431"],
+  ])("a head of %d fields: %s", async (count, status) => {
+    const fields = Array.from({ length: count - 1 }, (_, i) => [`a${i}`, "1"] as const);
+    const text = requestBytes("GET", "/healthz", fields);
+    expect(await headOf(text)).toStartWith(`http/1.1 ${status}`);
+  });
+
   test("one connection serves one request after the other", async () => {
     const client = await openRaw(proxy.url);
     for (const model of ["m-keep-1", "m-keep-2", "m-keep-3"]) {

@@ -94,6 +94,15 @@ describe.each(byRuntime)("%s:", (runtime, target) => {
     },
   );
 
+  test.each([
+    [60, 200],
+    [70, target.toLongAnswerHead],
+  ])("an answer with a head of %d KiB: %d", async (kibibytes, status) => {
+    const headers = { "x-long": "a".repeat(kibibytes * 1024) };
+    upstream.on("m-long", (wire) => wire.whole(200, headers, "{}"));
+    expect((await chat("m-long")).status).toBe(status);
+  });
+
   test("a proxy of the environment is used, or its absence is told", async () => {
     const between = await startUpstream();
     const env = { HTTP_PROXY: between.url };

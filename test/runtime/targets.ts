@@ -12,6 +12,8 @@ export interface Target {
   readonly addsDown: readonly string[];
   /** Warnings of a start with the usual configuration. */
   readonly warns: readonly string[];
+  /** What becomes of an answer whose head is longer than 64 KiB. */
+  readonly toLongAnswerHead: 200 | 502;
   /** How CONNECT is turned away; the empty text is a connection closed without an answer. */
   readonly toConnect: RegExp;
   /** What a head that does not end is told when its time is over. */
@@ -23,6 +25,7 @@ const byBun = {
   addsUpstream: ["accept", "user-agent"],
   addsDown: [],
   warns: [],
+  toLongAnswerHead: 200,
   toConnect: /^HTTP\/1\.1 4/,
   toSlowHead: /^$/,
 } as const;
@@ -32,6 +35,7 @@ const byNodeHttp = {
   addsUpstream: [],
   addsDown: ["keep-alive"],
   warns: ["this runtime has no SQLite: counters and lists are forgotten when the process ends"],
+  toLongAnswerHead: 502,
   toConnect: /^$/,
   toSlowHead: /^HTTP\/1\.1 408/,
 } as const;
