@@ -1,4 +1,5 @@
 import process from "node:process";
+import { nodeDatabase } from "./node-database.ts";
 import { listen, openStream } from "./node-listener.ts";
 import { openNodePool } from "./node-pool.ts";
 import type { Runtime, RuntimeGap } from "./runtime.ts";
@@ -42,6 +43,6 @@ export function createNodeRuntime(name: "node" | "deno", version: string): Runti
     listen,
     openPool: (options) => openNodePool(options, proxyEnv),
     openStream,
-    openDatabase: undefined,
+    openDatabase: nodeDatabase(),
   };
 }
