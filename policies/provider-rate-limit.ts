@@ -17,6 +17,7 @@ import type { Bucket, Store, Taken } from "../src/contract/store.ts";
 import type { MaybePromise } from "../src/contract/types.ts";
 import {
   BucketFields,
+  bucketKind,
   bucketWaitSeconds,
   perMinute,
   perMinuteSchema,
@@ -68,13 +69,23 @@ export const policy = definePolicy({
       tokens: "providers.*.rate_limit.tokens_per_minute",
     },
   },
-  create(config, { store }) {
+  create(config, { store, gauge }) {
     const limits = new Map<string, Limits>();
     for (const name of Object.keys({ ...config.requests, ...config.tokens })) {
       limits.set(name, toLimits(name, config));
     }
     if (limits.size === 0) return undefined;
     const reserved = new WeakMap<Attempt, number>();
+    const help = "What is left of a provider's limit of a minute.";
+    gauge("cliproxy_provider_limit_remaining", help, ["provider", "limit"], (set) => {
+      for (const [name, { buckets }] of limits) {
+        for (const bucket of buckets) {
+          const looked = store.take([bucket], [0]);
+          // A store that is asked over a network has figures of its own.
+          if (!(looked instanceof Promise)) set(leftOf(looked), name, bucketKind(bucket));
+        }
+      }
+    });
     return {
       attempt(x, attempt): MaybePromise<AttemptVerdict> {
         const limit = limits.get(attempt.provider);
@@ -105,6 +116,10 @@ function toLimits(name: string, perMinuteOf: Config): Limits {
   const [requests, tokens] = [bucketOf("requests"), bucketOf("tokens")];
   const buckets = [requests, tokens].filter((bucket) => bucket !== undefined);
   return { requests, tokens, buckets, fields: new BucketFields("provider", buckets) };
+}
+
+function leftOf({ levels }: Taken): number {
+  return levels[0]?.left ?? 0;
 }
 
 function amountsOf({ requests, tokens }: Limits, amount: number): readonly number[] {

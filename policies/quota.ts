@@ -24,10 +24,20 @@ export const policy = definePolicy({
     schema,
     keys: { limit: "providers.*.quota.limit", reset: "providers.*.quota.reset" },
   },
-  create(config, { store, clock }) {
+  create(config, { store, clock, gauge }) {
     const quotas = toQuotas(config, store.durability);
     if (quotas.size === 0) return undefined;
     const reserved = new WeakMap<Attempt, Reservation>();
+    gauge("cliproxy_provider_quota_tokens", help, ["provider", "state"], (set) => {
+      for (const [name, quota] of quotas) {
+        const level = store.look(quota, quota.period(clock.now()));
+        // A store that is asked over a network has figures of its own.
+        if (level instanceof Promise) continue;
+        set(quota.limit, name, "limit");
+        set(level.spent, name, "spent");
+        set(level.held, name, "held");
+      }
+    });
     return {
       attempt(x, attempt): MaybePromise<AttemptVerdict> {
         const quota = quotas.get(attempt.provider);
@@ -52,6 +62,8 @@ export const policy = definePolicy({
     };
   },
 });
+
+const help = "Tokens of a provider's quota in the period that runs.";
 
 const message =
   "The provider of that model has too little of its quota of tokens left for this request. " +

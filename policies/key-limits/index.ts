@@ -26,10 +26,21 @@ export const policy = definePolicy({
   onFault: "closed",
   covers: { surfaces: "all", streams: true },
   config: { schema, keys },
-  create(config, { store, clock }) {
+  create(config, { store, clock, gauge }) {
     const limits = toLimits(config, store.durability);
     if (limits.size === 0) return undefined;
     const running = new WeakMap<Exchange, Held>();
+    const help = "Tokens of a client key's quota in the period that runs.";
+    gauge("cliproxy_key_quota_tokens", help, ["key", "state"], (set) => {
+      for (const [id, { quota }] of limits) {
+        const level = quota && store.look(quota, quota.period(clock.now()));
+        // A store that is asked over a network has figures of its own.
+        if (quota === undefined || level === undefined || level instanceof Promise) continue;
+        set(quota.limit, id, "limit");
+        set(level.spent, id, "spent");
+        set(level.held, id, "held");
+      }
+    });
     const limitsOf = (x: Exchange): Limits | undefined =>
       x.principal === undefined ? undefined : limits.get(x.principal.keyId);
     return {

@@ -20,6 +20,11 @@ export function perMinuteSchema(): v.GenericSchema<number, number> {
   return v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(most));
 }
 
+/** What a bucket counts: the last part of its key. */
+export function bucketKind({ key }: BucketSpec): string {
+  return key.slice(key.lastIndexOf("/") + 1);
+}
+
 /** A whole minute's worth may come at once; it flows back evenly. */
 export function perMinute(key: string, limit: number): BucketSpec {
   return { key, capacity: limit, perSecond: limit / 60 };
@@ -40,7 +45,7 @@ export class BucketFields {
   /** @param prefix before the last part of each bucket's key: letters, digits and dashes */
   constructor(prefix: string, buckets: readonly BucketSpec[]) {
     this.#buckets = buckets;
-    this.#names = buckets.map(({ key }) => `"${prefix}-${key.slice(key.lastIndexOf("/") + 1)}"`);
+    this.#names = buckets.map((bucket) => `"${prefix}-${bucketKind(bucket)}"`);
     this.#policies = buckets
       .map(({ capacity, perSecond }, i) => {
         const windowSeconds = Math.max(1, Math.round(capacity / perSecond));

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { cleanUp, onCleanup } from "../harness/cleanup.ts";
 import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
 import {
+  clientKey,
   configOf,
   makeDir,
   needBinary,
@@ -209,7 +210,13 @@ describe("what is written about them", () => {
   beforeAll(async () => {
     const dir = makeDir();
     const audit = { enabled: true, file: join(dir, "audit.log") };
-    const proxy = await startProxy({ config: { metrics: on, logging: { audit } } });
+    const quota = { limit: 1000, reset: "daily" };
+    const sandbox = { quota, rate_limit: { requests_per_minute: 10 } };
+    const api_keys = [{ id: "k", key: clientKey, quota }];
+    const auth = { dir: join(dir, "auths"), api_keys };
+    const proxy = await startProxy({
+      config: { metrics: on, logging: { audit }, auth, providers: { sandbox } },
+    });
     names = namesIn(await scrape(proxy));
     await proxy.stop();
   });

@@ -217,6 +217,42 @@ describe("tokens of a provider", () => {
   });
 });
 
+test("usage is told by the management API, to whom it is for", async () => {
+  const model = newModel();
+  const key = "m-7Qm2vXz9Kd4Lw8Rb1Tn6";
+  const proxy = await startProxy({
+    config: { management: { key }, providers: providers({ one: { models: [model] } }) },
+  });
+  expect((await ask(proxy, model)).status).toBe(200);
+  expect((await ask(proxy, model)).status).toBe(200);
+  expect((await ask(proxy, "nobody-has-it")).status).toBe(404);
+  const usage = async (query: string, token = key) => {
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = await proxy.get(`/v0/management/usage${query}`, { headers });
+    return { status: answer.status, body: (await answer.json()) as { rows: object[] } };
+  };
+  const { status, body } = await usage("?by=key,provider,model");
+  expect(status).toBe(200);
+  const tester = { key: "tester", errors: 0 };
+  expect(body.rows).toMatchObject([
+    { ...tester, provider: "none", model: "none", requests: 1, refused: 1, input_tokens: 0 },
+    {
+      ...tester,
+      provider: "one",
+      model,
+      requests: 2,
+      refused: 0,
+      input_tokens: 22,
+      output_tokens: 14,
+    },
+  ]);
+  expect((await usage("?from=2020-01-01&to=2020-01-31")).body.rows).toEqual([]);
+  expect((await usage("?by=user")).status).toBe(400);
+  expect((await usage("?from=2026-02-30")).status).toBe(400);
+  expect((await usage("", clientKey)).status).toBe(401);
+  expect(await proxy.stop()).toBe(0);
+});
+
 test("the example of the docs is a good configuration, and all of it is enforced", async () => {
   const page = readFileSync(join(import.meta.dirname, "../../docs/limits-and-quotas.md"), "utf8");
   const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, yaml = ""]) => yaml);

@@ -277,6 +277,15 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
   };
 }
 
+/** What the gauges of a policy tell, as `name label label: value`. */
+export function readGauges(host: PolicyHost): string[] {
+  return host.gauges().flatMap(({ name, read }) => {
+    const series: string[] = [];
+    read((value, ...labels) => void series.push(`${[name, ...labels].join(" ")}: ${value}`));
+    return series;
+  });
+}
+
 /** Builds the hooks of a policy from settings as its schema gives them. */
 export async function hooksOf(
   policy: Policy,

@@ -8,6 +8,7 @@ import {
   createStubHost,
   createStubHouse,
   hooksOf,
+  readGauges,
   type StubHost,
   startExchange,
 } from "../harness/stubs.ts";
@@ -174,6 +175,26 @@ describe("tokens of a key", () => {
     host.clock.advance(86_400_000);
     expect(enter(hooks)).toBe("pass");
   });
+});
+
+test("a gauge tells what is spent and held of each quota", async () => {
+  const host = createStubHost();
+  const config = {
+    quotaLimit: { k: 1000 },
+    quotaReset: { k: "daily" },
+    requestsPerMinute: { l: 1 },
+  };
+  const hooks = await hooksFor(config, host);
+  const x = exchange();
+  enter(hooks, x);
+  end(hooks, x, 30);
+  enter(hooks);
+  const name = "cliproxy_key_quota_tokens k";
+  expect(readGauges(host)).toEqual([
+    `${name} limit: 1000`,
+    `${name} spent: 30`,
+    `${name} held: 100`,
+  ]);
 });
 
 describe("configuration", () => {

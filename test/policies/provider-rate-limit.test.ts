@@ -8,6 +8,7 @@ import {
   createStubHost,
   createStubHouse,
   hooksOf,
+  readGauges,
   type StubHost,
   startExchange,
 } from "../harness/stubs.ts";
@@ -208,6 +209,16 @@ test("a reload keeps what is used, and the limit of the new configuration holds"
   expect(passing(await hooksFor({ requests: { a: 5 } }, host), 9)).toBe(5);
   expect(passing(await hooksFor({ requests: { a: 5 } }, host), 9)).toBe(0);
   expect(passing(await hooksFor({ requests: { a: 8 } }, host), 9)).toBe(3);
+});
+
+test("gauges tell what is left", async () => {
+  const host = createStubHost();
+  const hooks = await hooksFor({ requests: { a: 5, b: 1 }, tokens: { a: 1000 } }, host);
+  passing(hooks, 2);
+  const name = "cliproxy_provider_limit_remaining";
+  const series = [`${name} a requests: 3`, `${name} a tokens: 800`, `${name} b requests: 1`];
+  expect(readGauges(host)).toEqual(series);
+  expect(readGauges(host)).toEqual(series);
 });
 
 test("without a limit there is nothing to do", async () => {

@@ -8,6 +8,7 @@ import {
   createStubHost,
   createStubHouse,
   hooksOf,
+  readGauges,
   type StubHost,
   startExchange,
 } from "../harness/stubs.ts";
@@ -148,6 +149,21 @@ describe("periods", () => {
     host.clock.advance(3_600_000);
     expect(spend(hooks, 0)).toBe(true);
   });
+});
+
+test("a gauge tells what is spent and held", async () => {
+  const host = createStubHost();
+  const hooks = await hooksFor(monthly, host);
+  spend(hooks, 30);
+  hooks.attempt?.(exchange(), to("a"));
+  const name = "cliproxy_provider_quota_tokens a";
+  expect(readGauges(host)).toEqual([
+    `${name} limit: 1000`,
+    `${name} spent: 30`,
+    `${name} held: 100`,
+  ]);
+  host.clock.advance(31 * dayMs);
+  expect(readGauges(host)).toEqual([`${name} limit: 1000`, `${name} spent: 0`, `${name} held: 0`]);
 });
 
 describe("configuration", () => {
