@@ -144,7 +144,7 @@ function greet(
 
 /** A generated key is shown once, and only where no log collector reads along. */
 function keyLines({ title, path, secret }: Announcement, isTerminal: boolean): string[] {
-  const label = title.padEnd(12);
+  const label = `${title} `.padEnd(12);
   if (secret === undefined) return [`  ${label}in ${path}`];
   if (!isTerminal) return [`  ${label}generated into ${path}`];
   return [`  ${label}${secret}`, `              generated into ${path}; it is not shown again`];

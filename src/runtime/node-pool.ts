@@ -20,14 +20,18 @@ export function openNodePool(options: PoolOptions, proxyEnv: NodeJS.ProcessEnv |
     maxFreeSockets: mostIdle,
     ...(options.environmentProxy && proxyEnv !== undefined && { proxyEnv }),
   };
+  // A connection of its own goes through the same proxy; `agent: false` would go around it.
+  const once = { ...settings, keepAlive: false };
   let plain: Agent | undefined;
   let tls: TlsAgent | undefined;
   return {
     fetch(url, init) {
       if (!url.startsWith("https:")) {
+        if (init.fresh === true) return send(url, init, sendPlain, new Agent(once));
         plain ??= new Agent(settings);
         return send(url, init, sendPlain, plain);
       }
+      if (init.fresh === true) return send(url, init, sendTls, new TlsAgent(once));
       tls ??= new TlsAgent(settings);
       return send(url, init, sendTls, tls);
     },
@@ -40,7 +44,7 @@ export function openNodePool(options: PoolOptions, proxyEnv: NodeJS.ProcessEnv |
 
 function send(
   url: string,
-  { method, headers, body, signal, fresh = false }: PoolRequest,
+  { method, headers, body, signal }: PoolRequest,
   open: typeof sendPlain,
   agent: Agent,
 ): Promise<PoolAnswer> {
@@ -49,7 +53,7 @@ function send(
     const outgoing = open(url, {
       method,
       headers,
-      agent: fresh ? false : agent,
+      agent,
       timeout: 0,
       maxHeaderSize: answerHeadBytes,
       insecureHTTPParser: false,
