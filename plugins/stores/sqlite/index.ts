@@ -94,16 +94,19 @@ class SqliteStore implements OpenStore {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       // A failure has been told, and the next try is on its way.
-      Promise.resolve(this.#moving)
-        .then(() => this.#flush())
-        .catch(() => {});
+      this.#flushWhenIdle().catch(() => {});
     }, withinMs);
     this.#timer.unref?.();
   }
 
-  async #keepAll(): Promise<void> {
-    await this.#moving;
+  async #flushWhenIdle(): Promise<void> {
+    // Others wait, too, and what one of them writes may begin the next checkpoint.
+    while (this.#moving !== undefined) await this.#moving;
     this.#flush();
+  }
+
+  async #keepAll(): Promise<void> {
+    await this.#flushWhenIdle();
     await this.#checkpoint.settled();
   }
 
