@@ -120,11 +120,11 @@ async function withTables(path: string): Promise<string> {
     verdicts: verdictTable,
   };
   return readFileSync(join(root, path), "utf8").replace(
-    /(<!-- generated: (\w+) -->\n)[\s\S]*?(\n<!-- end -->)/g,
+    /(<!-- generated: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g,
     (_all, open: string, name: string, close: string) => {
       const make = tables[name];
       if (make === undefined) throw new Error(`${path}: no generated table named ${name}`);
-      return open + make() + close;
+      return `${open}${make()}\n${close}`;
     },
   );
 }
