@@ -1,10 +1,7 @@
 import type {
   Attempt,
   AttemptResult,
-  AttemptVerdict,
   Call,
-  Deny,
-  Edit,
   Exchange,
   Hooks,
   ListedModel,
@@ -13,11 +10,11 @@ import type {
   ResponseHead,
   SecurityEvent,
   Stage,
-  Verdict,
 } from "./contract/policy.ts";
 import { stages } from "./contract/policy.ts";
 import type { Logger, MaybePromise } from "./contract/types.ts";
-import { errorTable, type Refusal } from "./errors.ts";
+import type { Refusal } from "./errors.ts";
+import { type AnyVerdict, apply, fault, type Gate, type GateHook } from "./verdict.ts";
 
 /** A policy that its configuration turned on. */
 export interface ActivePolicy {
@@ -118,15 +115,6 @@ const unsent: AttemptResult = {
   durationMs: 0,
 };
 
-type GateHook = "request" | "call" | "attempt" | "response";
-type AnyVerdict = Verdict | AttemptVerdict;
-
-interface Gate<A> {
-  readonly policy: ActivePolicy;
-  readonly hook: GateHook;
-  readonly run: (x: Exchange, argument: A) => MaybePromise<AnyVerdict>;
-}
-
 function gates<A>(line: readonly ActivePolicy[], hook: GateHook): Gate<A>[] {
   const found: Gate<A>[] = [];
   for (const policy of line) {
@@ -203,111 +191,6 @@ function walkAll(
   return refusal;
 }
 
-/** A verdict that can't even be read is a fault, like one that was not given. */
-function apply<A>(
-  gate: Gate<A>,
-  verdict: AnyVerdict,
-  x: MutableExchange,
-  argument: A,
-  deps: PipelineDeps,
-): Refusal | undefined {
-  try {
-    return judge(gate, verdict, x, argument, deps);
-  } catch (error) {
-    return fault(gate, error, deps);
-  }
-}
-
-function judge<A>(
-  gate: Gate<A>,
-  verdict: AnyVerdict,
-  x: MutableExchange,
-  argument: A,
-  deps: PipelineDeps,
-): Refusal | undefined {
-  if (verdict === "pass") return undefined;
-  if (verdict === "skip" && gate.hook === "attempt") {
-    if (shadowed(gate, "skip", deps)) return undefined;
-    return { code: "all_skipped", policy: gate.policy.name, tryNext: true };
-  }
-  if (typeof verdict === "object" && "skip" in verdict && gate.hook === "attempt") {
-    if (!Object.hasOwn(errorTable, verdict.skip.deny)) return noVerdict(gate, deps);
-    if (shadowed(gate, "skip", deps)) return undefined;
-    return { ...toRefusal(verdict.skip, gate.policy.name), tryNext: true };
-  }
-  if (typeof verdict === "object" && verdict !== null) {
-    if ("deny" in verdict && Object.hasOwn(errorTable, verdict.deny)) {
-      return shadowed(gate, verdict.deny, deps) ? undefined : toRefusal(verdict, gate.policy.name);
-    }
-    if ("edit" in verdict && edit(gate, verdict.edit, x, argument, deps)) return undefined;
-  }
-  return noVerdict(gate, deps);
-}
-
-function noVerdict<A>(gate: Gate<A>, deps: PipelineDeps): Refusal | undefined {
-  return fault(gate, new TypeError(`hook ${gate.hook} gave no verdict`), deps);
-}
-
-/** Applies an edit where its stage and hook allow one; false: they don't. */
-function edit<A>(
-  gate: Gate<A>,
-  change: Edit,
-  x: MutableExchange,
-  argument: A,
-  deps: PipelineDeps,
-): boolean {
-  if (typeof change !== "object" || change === null) return false;
-  const { principal, trusted, headers } = change;
-  const inRequest = gate.hook === "request" ? gate.policy.stage : undefined;
-  if (principal !== undefined && inRequest !== "identity") return false;
-  if (trusted !== undefined && inRequest !== "edge") return false;
-  if (headers !== undefined && gate.hook !== "response") return false;
-  if (headers !== undefined && !Object.entries(headers).every(isHeader)) return false;
-  if (shadowed(gate, "edit", deps)) return true;
-  if (principal !== undefined) x.principal = principal;
-  if (trusted === true) x.trusted = true;
-  if (headers !== undefined) {
-    const target = (argument as MutableHead).headers;
-    for (const name in headers) {
-      const value = headers[name];
-      if (value === null || value === undefined) delete target[name.toLowerCase()];
-      else target[name.toLowerCase()] = value;
-    }
-  }
-  return true;
-}
-
-function toRefusal(verdict: Deny, policy: string): Refusal {
-  return {
-    code: verdict.deny,
-    policy,
-    ...(verdict.message !== undefined && { message: verdict.message }),
-    ...(verdict.retryAfterSeconds !== undefined && {
-      retryAfterSeconds: verdict.retryAfterSeconds,
-    }),
-    ...(verdict.headers !== undefined && {
-      headers: Object.fromEntries(Object.entries(verdict.headers).filter(isHeader)),
-    }),
-  };
-}
-
-function shadowed<A>(gate: Gate<A>, code: string, deps: PipelineDeps): boolean {
-  if (gate.policy.mode !== "shadow") return false;
-  deps.onShadow?.(gate.policy.name, gate.hook, code);
-  return true;
-}
-
-/** Faults close: what a broken gate would have said is not known. */
-function fault<A>(gate: Gate<A>, error: unknown, deps: PipelineDeps): Refusal | undefined {
-  const { name, mode, onFault } = gate.policy;
-  deps.log.error("policy failed", { policy: name, hook: gate.hook, error });
-  if (mode === "shadow") {
-    deps.onShadow?.(name, gate.hook, "policy_fault");
-    return undefined;
-  }
-  return onFault === "open" ? undefined : { code: "policy_fault", policy: name };
-}
-
 /** What a broken policy would have hidden is not known. */
 function isListed(
   { name, hooks }: ActivePolicy,
@@ -363,11 +246,4 @@ function within<T>(promise: Promise<T>, deadlineMs: number): Promise<T> {
     const timer = setTimeout(late, deadlineMs);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
-}
-
-const headerName = /^[!#$%&'*+.^_`|~0-9a-zA-Z-]+$/;
-const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
-
-function isHeader([name, value]: [string, string | null]): boolean {
-  return headerName.test(name) && (value === null || headerValue.test(String(value)));
 }

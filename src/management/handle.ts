@@ -1,9 +1,9 @@
 import type { AdminCall, AdminHandler, AdminOperation, AdminReply } from "../contract/admin.ts";
 import type { Deny, SecurityEvent } from "../contract/policy.ts";
-import type { Refusal } from "../errors.ts";
 import type { RunningExchange } from "../exchange.ts";
 import { digestOf } from "../kit/digest.ts";
 import { answer, refuse } from "../reply.ts";
+import { toRefusal } from "../verdict.ts";
 import { type Budget, readJson, readQuery } from "./input.ts";
 
 /** An operation, and what carries it out in one generation. */
@@ -84,13 +84,4 @@ function record(
       }),
     },
   });
-}
-
-function toRefusal({ deny, message, retryAfterSeconds, headers }: Deny): Refusal {
-  return {
-    code: deny,
-    ...(message !== undefined && { message }),
-    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
-    ...(headers !== undefined && { headers }),
-  };
 }
