@@ -7,7 +7,7 @@ import type { Refusal } from "./errors.ts";
 import { type ExchangeHouse, type ExchangeRoute, RunningExchange } from "./exchange.ts";
 import { type CallHouse, handleCall } from "./handle.ts";
 import { checkHead } from "./head-check.ts";
-import { defineFactKeys, type FactKeys } from "./kit/json-facts.ts";
+import { defineFactKeys, type FactKeys } from "./kit/fact-keys.ts";
 import { adminDialect } from "./management/dialect.ts";
 import type { MountedOperation } from "./management/handle.ts";
 import { adminRoot } from "./management/mount.ts";

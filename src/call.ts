@@ -1,7 +1,8 @@
 import type { CalledRoute, Dialect, FactValue } from "./contract/plugin.ts";
 import type { Call, CallFacts } from "./contract/policy.ts";
 import type { Refusal } from "./errors.ts";
-import { type FactKeys, problemText, scanFacts } from "./kit/json-facts.ts";
+import type { FactKeys } from "./kit/fact-keys.ts";
+import { problemText, scanFacts } from "./kit/json-facts.ts";
 import { estimateInput } from "./kit/token-estimate.ts";
 
 /** A call whose facts are known. */

@@ -11,7 +11,7 @@ import type { Attempt } from "./contract/policy.ts";
 import type { Logger } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
-import type { FactKeys } from "./kit/json-facts.ts";
+import type { FactKeys } from "./kit/fact-keys.ts";
 import { passOn, type ReplyHouse } from "./pass-on.ts";
 import type { MaybePromise } from "./pipeline.ts";
 import { refuse } from "./reply.ts";

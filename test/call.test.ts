@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { type BodyLimits, readBody } from "../src/body.ts";
 import { parseCall, withModel } from "../src/call.ts";
 import type { CalledRoute } from "../src/contract/plugin.ts";
-import { defineFactKeys } from "../src/kit/json-facts.ts";
+import { defineFactKeys } from "../src/kit/fact-keys.ts";
 import {
   createStubHouse,
   type ExchangeOptions,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import type { Attempt, AttemptResult, Outcome } from "../src/contract/policy.ts";
 import { handleCall } from "../src/handle.ts";
-import { defineFactKeys } from "../src/kit/json-facts.ts";
+import { defineFactKeys } from "../src/kit/fact-keys.ts";
 import { wholeBytes } from "../src/opening.ts";
 import { refuse } from "../src/reply.ts";
 import { createRouter, type Router } from "../src/router.ts";

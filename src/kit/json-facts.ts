@@ -1,4 +1,5 @@
 import { Buffer, isUtf8 } from "node:buffer";
+import { type FactKeys, findPlain, fold, isPlain } from "./fact-keys.ts";
 
 /** Every reason to refuse a body, with the sentence for the client. */
 export const factProblems = {
@@ -17,22 +18,6 @@ export const factProblems = {
 } as const;
 
 export type FactProblem = keyof typeof factProblems;
-
-/** The names of the facts, in the two forms in which a body's keys are looked up. */
-export interface FactKeys<Name extends string = string> {
-  readonly exact: ReadonlyMap<string, Name>;
-  readonly folded: ReadonlySet<string>;
-  /** By length: most keys are plain ASCII, and are looked up by their bytes. */
-  readonly spelled: readonly (readonly SpelledKey<Name>[] | undefined)[];
-  /** Those whose strings are text for a model: nobody compares them, so any character goes. */
-  readonly texts: ReadonlySet<string>;
-}
-
-interface SpelledKey<Name> {
-  readonly name: Name;
-  readonly exact: Uint8Array;
-  readonly lower: Uint8Array;
-}
 
 /** A top-level value (undefined for an object or array) and its bytes, quotes included. */
 export interface Fact {
@@ -69,27 +54,6 @@ interface Scanner {
   /** Set by the helper that returned -1. */
   problem: FactProblem;
   offset: number;
-}
-
-/**
- * Compiles the names of the facts; call it once, at load.
- * @param names all top-level keys that any policy reads, those of objects and arrays too
- * @param texts those of them whose strings are text for a model
- */
-export function defineFactKeys<const Name extends string>(
-  names: readonly Name[],
-  texts: readonly Name[] = [],
-): FactKeys<Name> {
-  const folded = new Set(names.map(fold));
-  if (folded.size !== names.length) throw new Error("two fact keys look alike");
-  const spelled: SpelledKey<Name>[][] = [];
-  for (const name of names) {
-    const exact = Buffer.from(name);
-    const lower = Buffer.from(name.toLowerCase());
-    spelled[exact.length] = [...(spelled[exact.length] ?? []), { name, exact, lower }];
-  }
-  const exact = new Map(names.map((name) => [name, name]));
-  return { exact, folded, spelled, texts: new Set(texts) };
 }
 
 /**
@@ -178,54 +142,20 @@ function keyEnd(s: Scanner, at: number, depth: number): number {
 
 function takeKey(s: Scanner, start: number, end: number): boolean {
   if (++s.keyCount > maxKeys) return fail(s, "too_many_keys", start) > 0;
-  if (isPlain(s.bytes, start + 1, end - 1)) return takePlainKey(s, start, end);
-  const key = readString(s, start, end);
-  if (key === undefined) return false;
-  s.name = s.keys.exact.get(key);
-  if (s.name !== undefined) {
-    return !s.facts.has(s.name) || fail(s, "duplicate_key", start) > 0;
-  }
-  return !s.keys.folded.has(fold(key)) || fail(s, "case_variant_key", start) > 0;
-}
-
-/** As `takeKey`, without a string for the key: the house sees a dozen of them per request. */
-function takePlainKey(s: Scanner, start: number, end: number): boolean {
   s.name = undefined;
-  const alike = s.keys.spelled[end - start - 2];
-  if (alike === undefined) return true;
-  for (const known of alike) {
-    const likeness = compare(s.bytes, start + 1, known);
-    if (likeness === "other") continue;
-    if (likeness === "variant") return fail(s, "case_variant_key", start) > 0;
-    s.name = known.name;
-    return !s.facts.has(known.name) || fail(s, "duplicate_key", start) > 0;
+  if (isPlain(s.bytes, start + 1, end - 1)) {
+    const found = findPlain(s.keys, s.bytes, start + 1, end - 1);
+    if (found === "variant") return fail(s, "case_variant_key", start) > 0;
+    s.name = found?.name;
+  } else {
+    const key = readString(s, start, end);
+    if (key === undefined) return false;
+    s.name = s.keys.exact.get(key);
+    if (s.name === undefined && s.keys.folded.has(fold(key))) {
+      return fail(s, "case_variant_key", start) > 0;
+    }
   }
-  return true;
-}
-
-function compare(
-  bytes: Uint8Array,
-  at: number,
-  { exact, lower }: SpelledKey<string>,
-): "same" | "variant" | "other" {
-  let isSame = true;
-  for (let i = 0; i < exact.length; i++) {
-    const c = bytes[at + i] as number;
-    if (c === exact[i]) continue;
-    isSame = false;
-    if ((c >= 0x41 && c <= 0x5a ? c + 0x20 : c) !== lower[i]) return "other";
-  }
-  return isSame ? "same" : "variant";
-}
-
-/** Letters, digits and `_`: folding them changes no length, and they need no decoding. */
-function isPlain(bytes: Uint8Array, from: number, to: number): boolean {
-  for (let i = from; i < to; i++) {
-    const c = bytes[i] as number;
-    const isLetter = (c >= 0x61 && c <= 0x7a) || (c >= 0x41 && c <= 0x5a);
-    if (!isLetter && c !== 0x5f && !(c >= 0x30 && c <= 0x39)) return false;
-  }
-  return true;
+  return s.name === undefined || !s.facts.has(s.name) || fail(s, "duplicate_key", start) > 0;
 }
 
 function takeFact(s: Scanner, start: number, end: number): boolean {
@@ -277,13 +207,6 @@ function isAmbiguous(value: Fact["value"], size: number): boolean {
   // Both need an escape, which leaves a trace in the length; long plain text skips the slow test.
   if (typeof value === "string") return value.length < size - 2 && /[\0\p{Surrogate}]/u.test(value);
   return typeof value === "number" && !(Math.abs(value) <= Number.MAX_SAFE_INTEGER);
-}
-
-// What a key looks like to parsers that fold case (Go, Java) or stop at NUL (C). Up, then down,
-// since that also folds U+017F, U+0131 and U+212A; U+0130 leaves a dot behind.
-function fold(key: string): string {
-  const folded = key.toUpperCase().toLowerCase();
-  return /^[a-z0-9_]*$/.test(folded) ? folded : folded.replace(/\u0307|\0[\s\S]*/g, "");
 }
 
 /** Decodes a string that starts and ends with its quotes; undefined if an escape is wrong. */

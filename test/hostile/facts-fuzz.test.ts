@@ -8,7 +8,8 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { defineFactKeys, scanFacts } from "../../src/kit/json-facts.ts";
+import { defineFactKeys } from "../../src/kit/fact-keys.ts";
+import { scanFacts } from "../../src/kit/json-facts.ts";
 import { fuzzing } from "./fuzzing.ts";
 
 const names = ["model", "stream", "max_tokens", "task"] as const;

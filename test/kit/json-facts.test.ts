@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
+import { defineFactKeys } from "../../src/kit/fact-keys.ts";
 import {
-  defineFactKeys,
   type FactScan,
   type factProblems,
   maxDepth,

@@ -1,7 +1,8 @@
 import type { CalledRoute, FactValue } from "../../../src/contract/plugin.ts";
 import type { CallFacts } from "../../../src/contract/policy.ts";
 import { countProblem, maxTokensProblem } from "../../../src/kit/call-facts.ts";
-import { defineFactKeys, type Fact, factProblems, scanFacts } from "../../../src/kit/json-facts.ts";
+import { defineFactKeys } from "../../../src/kit/fact-keys.ts";
+import { type Fact, factProblems, scanFacts } from "../../../src/kit/json-facts.ts";
 import { pathNameProblem, toPlainName } from "./model-name.ts";
 import { namedModels, type Raw } from "./named-models.ts";
 

@@ -1,4 +1,5 @@
-import { defineFactKeys, type Fact, factProblems, scanFacts } from "../../../src/kit/json-facts.ts";
+import { defineFactKeys } from "../../../src/kit/fact-keys.ts";
+import { type Fact, factProblems, scanFacts } from "../../../src/kit/json-facts.ts";
 import { itemSpans } from "../../../src/kit/json-items.ts";
 import { parse } from "../../../src/kit/json-member.ts";
 import { toResourceName } from "./model-name.ts";

@@ -5,7 +5,7 @@ import { dialect } from "../../../plugins/dialects/gemini/index.ts";
 import { maxRequests } from "../../../plugins/dialects/gemini/named-models.ts";
 import { parseCall, withModel } from "../../../src/call.ts";
 import type { Surface } from "../../../src/contract/types.ts";
-import { defineFactKeys } from "../../../src/kit/json-facts.ts";
+import { defineFactKeys } from "../../../src/kit/fact-keys.ts";
 
 const keys = defineFactKeys(dialect.factKeys);
 const surfaces: Readonly<Record<string, Surface>> = {

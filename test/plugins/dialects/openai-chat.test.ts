@@ -4,7 +4,8 @@ import OpenAI from "openai";
 import { dialect } from "../../../plugins/dialects/openai-chat.ts";
 import type { FactValue, Problem } from "../../../src/contract/plugin.ts";
 import type { Surface, Usage } from "../../../src/contract/types.ts";
-import { defineFactKeys, scanFacts } from "../../../src/kit/json-facts.ts";
+import { defineFactKeys } from "../../../src/kit/fact-keys.ts";
+import { scanFacts } from "../../../src/kit/json-facts.ts";
 import { expectStream, rejection, type StreamCase, withServer } from "./streams.ts";
 
 const usage: Usage = { inputTokens: 20, outputTokens: 9, cachedTokens: 5, reasoningTokens: 3 };

@@ -7,7 +7,8 @@ import { Stream as Stream7 } from "openai-7/streaming";
 import { dialect } from "../../../plugins/dialects/openai-responses.ts";
 import type { FactValue, Problem } from "../../../src/contract/plugin.ts";
 import type { Usage } from "../../../src/contract/types.ts";
-import { defineFactKeys, scanFacts } from "../../../src/kit/json-facts.ts";
+import { defineFactKeys } from "../../../src/kit/fact-keys.ts";
+import { scanFacts } from "../../../src/kit/json-facts.ts";
 import { expectStream, rejection, type StreamCase, withServer } from "./streams.ts";
 
 const usage: Usage = { inputTokens: 20, outputTokens: 9, cachedTokens: 5, reasoningTokens: 3 };
