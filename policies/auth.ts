@@ -18,12 +18,12 @@ import {
 } from "../src/contract/policy.ts";
 import { isSampleKey, newClientKey } from "../src/kit/client-key.ts";
 import { FailureLedger } from "../src/kit/failure-ledger.ts";
-import { parseIp } from "../src/kit/ip.ts";
 import { ipRange } from "../src/kit/ip-schema.ts";
-import { createIpSet, type IpSet } from "../src/kit/ip-set.ts";
+import { createIpSet, hasAddress, type IpSet } from "../src/kit/ip-set.ts";
 import { keyFile } from "../src/kit/key-file.ts";
 import { doc, secret } from "../src/kit/schema.ts";
 import type { Secret } from "../src/kit/secret.ts";
+import { timestamp } from "../src/kit/timestamp.ts";
 
 const names = v.array(v.pipe(v.string(), v.nonEmpty()));
 const keySchema = v.pipe(
@@ -32,9 +32,7 @@ const keySchema = v.pipe(
     user_id: v.optional(v.pipe(v.string(), v.nonEmpty(), v.maxLength(256))),
     key: v.optional(v.pipe(secret(), v.check(isGoodKey, "is a sample, or too easy to guess"))),
     key_sha256: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-fA-F]{64}$/, "use 64 hex digits"))),
-    expires: v.optional(
-      v.pipe(v.string(), v.check(isTimestamp, "must be a time like 2030-01-31T00:00:00Z")),
-    ),
+    expires: v.optional(timestamp()),
     models: v.optional(names),
     providers: v.optional(names),
     allowed_ips: v.optional(v.pipe(v.array(ipRange()), v.minLength(1, "names no address"))),
@@ -128,16 +126,6 @@ export const policy = definePolicy({
   },
 });
 
-/** RFC 3339 with its zone, of a day that there is: a time that can't be read would never come. */
-function isTimestamp(text: string): boolean {
-  const parts = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/.exec(
-    text,
-  );
-  if (parts === null || Number.isNaN(Date.parse(text))) return false;
-  const [, year, month, day] = parts.map(Number);
-  return new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day)).getUTCDate() === day;
-}
-
 function isGoodKey(key: Secret): boolean {
   return !isSampleKey(key.expose());
 }
@@ -163,7 +151,7 @@ function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost):
     add({
       digest: entry.key ? sha256(entry.key.expose()) : Buffer.from(entry.key_sha256 ?? "", "hex"),
       principal: { keyId: entry.id, userId: entry.user_id ?? entry.id },
-      expiresMs: entry.expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(entry.expires),
+      expiresMs: entry.expires ?? Number.POSITIVE_INFINITY,
       models: entry.models && new Set(entry.models),
       providers: entry.providers && new Set(entry.providers),
       addresses: entry.allowed_ips && createIpSet(entry.allowed_ips.map(({ range }) => range)),
@@ -194,11 +182,6 @@ function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost):
 }
 
 /** A zone says nothing about which link an address is on: it is on no list. */
-function isFrom(address: string, allowed: IpSet): boolean {
-  const ip = parseIp(address);
-  return ip !== undefined && !ip.zoned && allowed.has(ip);
-}
-
 function indexOf(digest: Buffer): number {
   return digest.readUIntBE(0, 6);
 }
@@ -218,7 +201,7 @@ function identify(
   if (!(grant.expiresMs > host.clock.now())) {
     return refuse(x, failures, host, "expired", grant.principal.userId);
   }
-  if (grant.addresses !== undefined && !isFrom(x.ip, grant.addresses)) {
+  if (grant.addresses !== undefined && !hasAddress(grant.addresses, x.ip)) {
     return refuseAddress(x, grant.principal, host);
   }
   if (host.hears("auth_success")) tellSuccess(x, grant.principal, host);

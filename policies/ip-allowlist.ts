@@ -12,9 +12,8 @@ import {
   type SecurityEvent,
   type Verdict,
 } from "../src/contract/policy.ts";
-import { parseIp } from "../src/kit/ip.ts";
 import { ipRange, maskedWarnings } from "../src/kit/ip-schema.ts";
-import { createIpSet, type IpSet } from "../src/kit/ip-set.ts";
+import { createIpSet, hasAddress } from "../src/kit/ip-set.ts";
 import { doc } from "../src/kit/schema.ts";
 
 const schema = v.strictObject({
@@ -71,13 +70,13 @@ export const policy = definePolicy({
     if (entries.length === 0 && denyAll) throw new EmptyListError();
     for (const warning of maskedWarnings(entries)) host.log.warn(warning);
     const allowed = createIpSet(entries.map(({ range }) => range));
-    if (!denyAll) return { request: (x) => (isOn(allowed, x) ? trust : "pass") };
+    if (!denyAll) return { request: (x) => (hasAddress(allowed, x.ip) ? trust : "pass") };
     const hooks = {
-      request: (x: Exchange) => (isOn(allowed, x) ? ("pass" as const) : refuse(x, host)),
+      request: (x: Exchange) => (hasAddress(allowed, x.ip) ? ("pass" as const) : refuse(x, host)),
       hears: ["config_change"] as const,
       event({ type }: SecurityEvent): void {
         // A list that has grown shorter ends what still runs, too.
-        if (type === "config_change") host.live.abort((x) => !isOn(allowed, x), "revoked");
+        if (type === "config_change") host.live.abort((x) => !hasAddress(allowed, x.ip), "revoked");
       },
     };
     return hooks;
@@ -85,11 +84,6 @@ export const policy = definePolicy({
 });
 
 const trust: Verdict = { edit: { trusted: true } };
-
-function isOn(allowed: IpSet, x: Exchange): boolean {
-  const ip = parseIp(x.ip);
-  return ip !== undefined && !ip.zoned && allowed.has(ip);
-}
 
 function refuse(x: Exchange, host: PolicyHost): Deny {
   host.emit({

@@ -12,9 +12,10 @@ import {
   type PolicyHost,
   type Verdict,
 } from "../src/contract/policy.ts";
-import { isAddress, toAddressSet } from "../src/kit/address-set.ts";
 import { isSampleKey, newManagementKey } from "../src/kit/client-key.ts";
 import { FailureLedger } from "../src/kit/failure-ledger.ts";
+import { ipRange } from "../src/kit/ip-schema.ts";
+import { createIpSet, hasAddress } from "../src/kit/ip-set.ts";
 import { keyFile } from "../src/kit/key-file.ts";
 import { doc, secret } from "../src/kit/schema.ts";
 import type { Secret } from "../src/kit/secret.ts";
@@ -36,7 +37,7 @@ const schema = v.strictObject({
   ),
   allowedIps: v.optional(
     v.pipe(
-      v.array(v.pipe(v.string(), v.check(isAddress, "is no address and no range like 10.0.0.0/8"))),
+      v.array(ipRange()),
       v.minLength(1),
       doc("Who may call the management API, by true client address.", { example: privateRanges }),
     ),
@@ -71,11 +72,11 @@ export const policy = definePolicy({
   create({ key, allowedIps, allowedHosts }, host) {
     const { digest, where } = toKey(key, host);
     const failures = host.keep("failures", () => new FailureLedger(host.clock));
-    const near = toAddressSet(allowedIps);
+    const near = createIpSet(allowedIps.map(({ range }) => range));
     const names = new Set(allowedHosts);
     return {
       request(x): Verdict {
-        if (!near.has(x.ip)) return deny(host, x, notNear(x.ip));
+        if (!hasAddress(near, x.ip)) return deny(host, x, notNear(x.ip));
         if (!isOwnHost(x.header("host"), names)) return deny(host, x, wrongHost);
         if (isCrossSite(x)) return deny(host, x, { deny: "cross_site" });
         const sent = findKey(x);

@@ -1,10 +1,10 @@
 import { statSync } from "node:fs";
-import { userInfo } from "node:os";
 import { dirname } from "node:path";
+import { geteuid } from "node:process";
 
 /** Who owns the nearest part of a path that is there, its mode, and as whom this process runs. */
 export function accessNote(path: string): string {
-  const { uid } = userInfo();
+  const uid = geteuid?.() ?? "unknown";
   for (let at = path; ; at = dirname(at)) {
     try {
       const { uid: owner, gid, mode } = statSync(at);
@@ -18,6 +18,6 @@ export function accessNote(path: string): string {
 
 /** The command that gives a directory to this process. */
 export function chownMend(dir: string): string {
-  const { uid } = userInfo();
+  const uid = geteuid?.() ?? "unknown";
   return `mkdir -p ${dir} && chown ${uid} ${dir} && chmod 700 ${dir}`;
 }

@@ -1,17 +1,9 @@
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { accessNote, chownMend } from "./access-note.ts";
+import { createPrivateFile } from "./private-file.ts";
 
 const keyBytes = 32;
 
@@ -28,7 +20,7 @@ export function auditKeyFile(dir: string, make: boolean): Uint8Array | undefined
     if (text !== undefined) return decodeAuditKey(text, path);
     if (!make) return undefined;
     const key = randomBytes(keyBytes);
-    write(dir, path, `${key.toString("hex")}\n`);
+    createPrivateFile(path, `${key.toString("hex")}\n`);
     return key;
   } catch (error) {
     const { code } = error as { code?: string };
@@ -66,18 +58,6 @@ function read(path: string): string | undefined {
     }
     const buffer = Buffer.alloc(256);
     return buffer.toString("latin1", 0, readSync(file, buffer));
-  } finally {
-    closeSync(file);
-  }
-}
-
-function write(dir: string, path: string, text: string): void {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
-  const file = openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
   } finally {
     closeSync(file);
   }

@@ -1,4 +1,4 @@
-import { type Ip, ipv4 } from "./ip.ts";
+import { type Ip, ipv4, parseIp } from "./ip.ts";
 import { compareIp, type IpRange, toRange } from "./ip-range.ts";
 
 /** A set of addresses that does not change. */
@@ -21,6 +21,12 @@ export function createIpSet(ranges: readonly IpRange[]): IpSet {
       return ip.v4 ? hasIpv4(small, ip.d) : hasIpv6(large, ip);
     },
   };
+}
+
+/** Whether a set holds an address as it is written; one with a zone is of no set. */
+export function hasAddress(set: IpSet, address: string): boolean {
+  const ip = parseIp(address);
+  return ip !== undefined && !ip.zoned && set.has(ip);
 }
 
 /** A million numbers are sorted ten times faster than a million objects. */

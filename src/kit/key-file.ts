@@ -1,16 +1,8 @@
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { geteuid } from "node:process";
 import { isSampleKey } from "./client-key.ts";
+import { createPrivateFile } from "./private-file.ts";
 import { Secret } from "./secret.ts";
 
 /** A generated key of a house that configures none. */
@@ -44,7 +36,7 @@ export function keyFile(
     }
     if (make === undefined) return undefined;
     const key = make();
-    write(dir, path, key);
+    createPrivateFile(path, `${key}\n`);
     return { path, key: new Secret(key), isNew: true, isOpen: false };
   } catch (error) {
     const { code } = error as { code?: string };
@@ -55,18 +47,6 @@ export function keyFile(
       `${path}: ${code}${state}, running as uid ${uid}`,
       `chown -R ${uid} ${dir} && chmod 700 ${dir}`,
     );
-  }
-}
-
-function write(dir: string, path: string, key: string): void {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
-  const file = openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
-  try {
-    writeSync(file, `${key}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }
 
