@@ -208,6 +208,11 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
     this.route.pipeline.attemptEnd(this, attempt, { kind, status, usage, bytes, durationMs });
   }
 
+  /** All has been told; nothing more will be asked of it. */
+  get isFinished(): boolean {
+    return this.#finished;
+  }
+
   /** Ends the exchange: exactly once, later calls do nothing. */
   finish(end: ExchangeEnd): void {
     if (this.#finished) return;

@@ -59,8 +59,9 @@ export async function handleCall(
   } catch (error) {
     return house.fail(x, error);
   } finally {
-    // A stream outlives the body, and so may the wish to know how many tokens it was.
-    x.call?.inputTokens();
+    // A stream outlives the body, and so may the wish to know how many tokens it was. What has
+    // ended has been counted: a long body is not read once more for nothing.
+    if (!x.isFinished) x.call?.inputTokens();
     if (body !== undefined && isLong(body.bytes)) {
       house.free(body.bytes);
       body.hold.shrink();
