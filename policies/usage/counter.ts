@@ -40,6 +40,7 @@ export function dayOf(nowMs: number): string {
 /** Adds what happens to the row of its day, key, provider and model. */
 export class UsageCounter {
   #day = "";
+  #dayStartMs = Number.POSITIVE_INFINITY;
   #endMs = 0;
   readonly #named = new Set<string>();
   readonly #others = new Set<string>();
@@ -73,9 +74,11 @@ export class UsageCounter {
 
   /** A model gets a row of its own once it has answered: names that nobody serves get none. */
   #row(nowMs: number, keyId: string, provider: string, model: string, isGood: boolean): string {
-    const day = dayOf(nowMs);
-    if (day !== this.#day) this.#begin(day);
-    const named = [day, keyId, provider, model].join(separator);
+    // Writing a date out costs more than all else here, and it changes once a day.
+    const intoDayMs = nowMs - this.#dayStartMs;
+    if (!(intoDayMs >= 0 && intoDayMs < dayMs)) this.#begin(dayOf(nowMs));
+    const day = this.#day;
+    const named = `${day}${separator}${keyId}${separator}${provider}${separator}${model}`;
     if (this.#named.has(named)) return named;
     if (isGood && this.#named.size < usageLimits.rowsPerDay) {
       this.#named.add(named);
@@ -92,6 +95,7 @@ export class UsageCounter {
 
   #begin(day: string): void {
     this.#day = day;
+    this.#dayStartMs = Date.parse(day);
     this.#endMs = Date.parse(day) + (usageLimits.days + 1) * dayMs;
     this.#named.clear();
     this.#others.clear();
