@@ -7,7 +7,7 @@ import { estimateInput } from "./kit/token-estimate.ts";
 
 /** A call whose facts are known. */
 export interface ParsedCall {
-  readonly call: Call;
+  readonly call: EstimatedCall;
   readonly dialect: Dialect;
   readonly body: Uint8Array;
   /** Where the value of `model` stands in the body. */
@@ -15,8 +15,8 @@ export interface ParsedCall {
   readonly modelEnd: number;
 }
 
-/** The facts, and an estimate for whoever asks; the first answer lets go of the body. */
-class EstimatedCall implements Call {
+/** The facts, and an estimate for whoever asks while the body is there. */
+export class EstimatedCall implements Call {
   readonly model: string;
   readonly stream: boolean;
   readonly maxTokens: number | undefined;
@@ -38,6 +38,15 @@ class EstimatedCall implements Call {
     if (this.#body !== undefined) this.#inputTokens = estimateInput(this.#body);
     this.#body = undefined;
     return this.#inputTokens;
+  }
+
+  /**
+   * The body goes. A stream outlives it, and so may the wish to know how many tokens it was.
+   * @param isOver nobody will ask any more: a long body is not read once more for nothing
+   */
+  letGo(isOver: boolean): void {
+    if (!isOver) this.inputTokens();
+    this.#body = undefined;
   }
 }
 

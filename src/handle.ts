@@ -6,7 +6,7 @@ import {
   readBody,
   shortBodyBytes,
 } from "./body.ts";
-import { type ParsedCall, parseCall, withModel } from "./call.ts";
+import { type EstimatedCall, type ParsedCall, parseCall, withModel } from "./call.ts";
 import type { Attempt } from "./contract/policy.ts";
 import type { Logger } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
@@ -38,6 +38,7 @@ export async function handleCall(
   keys: FactKeys,
 ): Promise<Response> {
   let body: ReadBody | undefined;
+  let call: EstimatedCall | undefined;
   try {
     const early = x.route.pipeline.request(x);
     const refused = early instanceof Promise ? await early : early;
@@ -49,8 +50,9 @@ export async function handleCall(
     x.holdOpen();
     const parsed = parseCall(body.bytes, x.route.dialect, keys, x);
     if ("code" in parsed) return await refuse(x, parsed);
-    x.call = parsed.call;
-    const late = x.route.pipeline.call(x, parsed.call);
+    call = parsed.call;
+    x.call = call;
+    const late = x.route.pipeline.call(x, call);
     const denied = late instanceof Promise ? await late : late;
     if (denied !== undefined) return await refuse(x, denied);
     const candidates = house.router.resolve(parsed.call.model, x.dialect, x.surface);
@@ -59,9 +61,7 @@ export async function handleCall(
   } catch (error) {
     return house.fail(x, error);
   } finally {
-    // A stream outlives the body, and so may the wish to know how many tokens it was. What has
-    // ended has been counted: a long body is not read once more for nothing.
-    if (!x.isFinished) x.call?.inputTokens();
+    call?.letGo(x.isFinished);
     if (body !== undefined && isLong(body.bytes)) {
       house.free(body.bytes);
       body.hold.shrink();
