@@ -12,6 +12,7 @@ import {
   type SecurityEvent,
   type Verdict,
 } from "../src/contract/policy.ts";
+import { configFault } from "../src/kit/config-fault.ts";
 import { ipRange, maskedWarnings } from "../src/kit/ip-schema.ts";
 import { createIpSet, hasAddress } from "../src/kit/ip-set.ts";
 import { doc } from "../src/kit/schema.ts";
@@ -39,16 +40,6 @@ const schema = v.strictObject({
   ),
 });
 
-/** A list without entries would refuse everybody, its author included. */
-class EmptyListError extends Error {
-  readonly configPath = "server.security.ip_allowlist.allowed_ips";
-  readonly mend = "name the addresses that may use the proxy, or set `enabled: false`";
-
-  constructor() {
-    super("an allowlist without entries would refuse everybody");
-  }
-}
-
 export const policy = definePolicy({
   name: "ip-allowlist",
   summary: "Only addresses on the list get in.",
@@ -67,7 +58,13 @@ export const policy = definePolicy({
     const { enabled = config.allowedIps !== undefined || config.denyAll !== undefined } = config;
     if (!enabled) return undefined;
     const { allowedIps: entries = [], denyAll = true } = config;
-    if (entries.length === 0 && denyAll) throw new EmptyListError();
+    if (entries.length === 0 && denyAll) {
+      throw configFault(
+        "server.security.ip_allowlist.allowed_ips",
+        "an allowlist without entries would refuse everybody",
+        "name the addresses that may use the proxy, or set `enabled: false`",
+      );
+    }
     for (const warning of maskedWarnings(entries)) host.log.warn(warning);
     const allowed = createIpSet(entries.map(({ range }) => range));
     if (!denyAll) return { request: (x) => (hasAddress(allowed, x.ip) ? trust : "pass") };

@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { definePolicy, type Exchange } from "../src/contract/policy.ts";
 import { Pace } from "../src/kit/bucket.ts";
 import { type BucketKey, BucketTable } from "../src/kit/bucket-table.ts";
+import { configFault } from "../src/kit/config-fault.ts";
 import { toBucketKey } from "../src/kit/ip-key.ts";
 import { RateFields, retryAfterSeconds } from "../src/kit/rate-fields.ts";
 import { rateEntries, toRate } from "../src/kit/rate-schema.ts";
@@ -42,12 +43,6 @@ const schema = v.strictObject({
 
 const root = "server.security.rate_limiting";
 
-/** Two readings of one block, of which only one could be enforced. */
-class KeyError extends Error {
-  readonly configPath = `${root}.per_user`;
-  readonly mend = "set one of them to true";
-}
-
 export const policy = definePolicy({
   name: "rate-limit-client",
   summary: "Each address, or each user, may send so many requests a second.",
@@ -69,8 +64,11 @@ export const policy = definePolicy({
     const { perUser, perIp = !perUser, maxAddresses } = config;
     const rate = toRate(config, root);
     if (rate === undefined) return undefined;
-    if (perIp && perUser) throw new KeyError("per_ip and per_user can't both be true");
-    if (!perIp && !perUser) throw new KeyError("per_ip and per_user can't both be false");
+    // Two readings of one block, of which only one could be enforced.
+    if (perIp === perUser) {
+      const message = `per_ip and per_user can't both be ${perIp}`;
+      throw configFault(`${root}.per_user`, message, "set one of them to true");
+    }
     const pace = new Pace(rate);
     const table = host.keep(perUser ? "users" : "addresses", () => new BucketTable(newSeed()));
     const keyOf = perUser ? userKey : addressKey;

@@ -21,6 +21,7 @@ import {
 import { accessNote, chownMend } from "../../src/kit/access-note.ts";
 import { type AuditEntry, chainKeyOf } from "../../src/kit/audit-chain.ts";
 import { auditKeyFile } from "../../src/kit/audit-key.ts";
+import { configFault } from "../../src/kit/config-fault.ts";
 import { bytes, doc } from "../../src/kit/schema.ts";
 import { realDisk } from "./disk.ts";
 import { Journal } from "./journal.ts";
@@ -147,7 +148,7 @@ function cannotOpen(path: string, error: unknown): Error {
 }
 
 function fault(message: string, mend: string): Error {
-  return Object.assign(new Error(message), { configPath: "logging.audit.file", mend });
+  return configFault("logging.audit.file", message, mend);
 }
 
 function timer(run: () => void, ms: number): { cancel(): void } {

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import type { Bucket, Store } from "../../src/contract/store.ts";
 import { BucketFields, perMinute, perMinuteSchema } from "../../src/kit/bucket-spec.ts";
+import { configFault } from "../../src/kit/config-fault.ts";
 import { type QuotaSpec, quotaEntries, toQuota } from "../../src/kit/quota-spec.ts";
 import { rateEntries } from "../../src/kit/rate-schema.ts";
 import { doc } from "../../src/kit/schema.ts";
@@ -80,7 +81,7 @@ function limitsOf(id: string, config: Config, durability: Store["durability"]): 
     rates.push({ key: `${id}/requests-per-second`, capacity, perSecond });
   } else if (burst !== undefined) {
     const message = "does nothing without requests_per_second";
-    throw new LimitError(`${path}.rate_limit.burst`, message, "add `requests_per_second: 10`");
+    throw configFault(`${path}.rate_limit.burst`, message, "add `requests_per_second: 10`");
   }
   const requests = config.requestsPerMinute[id];
   if (requests !== undefined) rates.push(perMinute(`${id}/requests`, requests));
@@ -96,16 +97,4 @@ function limitsOf(id: string, config: Config, durability: Store["durability"]): 
     fields: new BucketFields("key", all),
     countsTokens: tokens !== undefined || own !== undefined,
   };
-}
-
-/** A limit that is half given, and could only be enforced by half. */
-class LimitError extends Error {
-  readonly configPath: string;
-  readonly mend: string;
-
-  constructor(path: string, message: string, mend: string) {
-    super(message);
-    this.configPath = path;
-    this.mend = mend;
-  }
 }

@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { definePolicy, type Exchange, type PolicyHost } from "../../src/contract/policy.ts";
+import { configFault } from "../../src/kit/config-fault.ts";
 import { isLoopbackHost, isLoopbackListener } from "../../src/kit/loopback.ts";
 import { doc, port } from "../../src/kit/schema.ts";
 import { Counts, heardTypes } from "./counts.ts";
@@ -76,10 +77,8 @@ function refuseClash(settings: Settings, { facts }: PolicyHost): void {
   if (settings.port === 0 || settings.port !== facts.listenPort) return;
   const everywhere = [settings.host, facts.listenHost].some((h) => h === "0.0.0.0" || h === "::");
   if (!everywhere && settings.host !== facts.listenHost) return;
-  throw Object.assign(new Error(`${settings.port} is the port that clients call`), {
-    configPath: "metrics.port",
-    mend: "choose another port than server.port",
-  });
+  const message = `${settings.port} is the port that clients call`;
+  throw configFault("metrics.port", message, "choose another port than server.port");
 }
 
 const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff" };

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { accessNote, chownMend } from "./access-note.ts";
+import { configFault } from "./config-fault.ts";
 import { createPrivateFile } from "./private-file.ts";
 
 const keyBytes = 32;
@@ -25,7 +26,7 @@ export function auditKeyFile(dir: string, make: boolean): Uint8Array | undefined
   } catch (error) {
     const { code } = error as { code?: string };
     if (code === undefined) throw error;
-    throw fault(`${path}: ${code} (${accessNote(path)})`, chownMend(dir));
+    throw configFault("auth.dir", `${path}: ${code} (${accessNote(path)})`, chownMend(dir));
   }
 }
 
@@ -38,7 +39,7 @@ export function decodeAuditKey(text: string, path: string): Uint8Array {
   const hex = text.trim();
   if (/^[0-9a-f]{64}$/i.test(hex)) return Buffer.from(hex, "hex");
   const mend = "put the old key back; or move it and the old log away: a new chain begins";
-  throw fault(`${path} holds no audit key of 64 hex digits`, mend);
+  throw configFault("auth.dir", `${path} holds no audit key of 64 hex digits`, mend);
 }
 
 function read(path: string): string | undefined {
@@ -54,15 +55,15 @@ function read(path: string): string | undefined {
     // Whoever reads it can write the log anew.
     if ((mode & 0o027) !== 0) {
       const bits = (mode & 0o777).toString(8).padStart(4, "0");
-      throw fault(`${path} has mode ${bits}: others may read or write it`, `chmod 600 ${path}`);
+      throw configFault(
+        "auth.dir",
+        `${path} has mode ${bits}: others may read or write it`,
+        `chmod 600 ${path}`,
+      );
     }
     const buffer = Buffer.alloc(256);
     return buffer.toString("latin1", 0, readSync(file, buffer));
   } finally {
     closeSync(file);
   }
-}
-
-function fault(message: string, mend: string): Error {
-  return Object.assign(new Error(message), { configPath: "auth.dir", mend });
 }

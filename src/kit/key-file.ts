@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { geteuid } from "node:process";
 import { isSampleKey } from "./client-key.ts";
+import { configFault } from "./config-fault.ts";
 import { createPrivateFile } from "./private-file.ts";
 import { Secret } from "./secret.ts";
 
@@ -43,7 +44,8 @@ export function keyFile(
     if (code === undefined) throw error;
     const uid = geteuid?.() ?? "unknown";
     const state = describe(dir) ?? describe(dirname(dir)) ?? "";
-    throw toFault(
+    throw configFault(
+      "auth.dir",
       `${path}: ${code}${state}, running as uid ${uid}`,
       `chown -R ${uid} ${dir} && chmod 700 ${dir}`,
     );
@@ -60,7 +62,11 @@ function read(path: string): string | undefined {
   }
   if (text === "" || isSampleKey(text)) {
     const wrong = text === "" ? "is empty" : "holds a sample, or a key too easy to guess";
-    throw toFault(`${path} ${wrong}`, "delete the file: a new key is made at the next start");
+    throw configFault(
+      "auth.dir",
+      `${path} ${wrong}`,
+      "delete the file: a new key is made at the next start",
+    );
   }
   return text;
 }
@@ -72,9 +78,4 @@ function describe(path: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** An error that names the key of the configuration and the mend. */
-function toFault(message: string, mend: string): Error {
-  return Object.assign(new Error(message), { configPath: "auth.dir", mend });
 }

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { configFault } from "./config-fault.ts";
 import { type CalendarPeriod, createCalendar, type Reset, resets } from "./period.ts";
 import { doc } from "./schema.ts";
 
@@ -52,31 +53,19 @@ export function toQuota(
 ): QuotaSpec | undefined {
   if (limit === undefined && reset === undefined) return undefined;
   if (limit === undefined) {
-    throw new QuotaError(path, "`limit` is missing", "add `limit: 1000000`, in tokens");
+    throw configFault(path, "`limit` is missing", "add `limit: 1000000`, in tokens");
   }
   if (reset === undefined) {
-    throw new QuotaError(path, "`reset` is missing", 'add `reset: "monthly"`');
+    throw configFault(path, "`reset` is missing", 'add `reset: "monthly"`');
   }
   if (durability === "lacking") {
-    throw new QuotaError(
+    throw configFault(
       path,
       "needs state that lasts, and there is no place for it: every restart would renew it",
       "set state.path to a file that can be written, or `state.store: memory` to accept that",
     );
   }
   return { key: `${reset}/${name}`, limit, period: createCalendar(reset) };
-}
-
-/** A quota that could not be enforced as it is meant. */
-class QuotaError extends Error {
-  readonly configPath: string;
-  readonly mend: string;
-
-  constructor(path: string, message: string, mend: string) {
-    super(message);
-    this.configPath = path;
-    this.mend = mend;
-  }
 }
 
 /** How soon a refused request may find room that only running ones hold, in seconds. */

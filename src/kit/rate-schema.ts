@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Rate } from "./bucket.ts";
+import { configFault } from "./config-fault.ts";
 import { doc } from "./schema.ts";
 
 /** Most requests per second, and most in a burst, that a limit can be set to. */
@@ -32,17 +33,6 @@ export function rateEntries(whose: string) {
   };
 }
 
-/** A limit that is on must say how much it lets pass. */
-class MissingRateError extends Error {
-  readonly configPath: string;
-  readonly mend = "add `requests_per_second: 10`, or set `enabled: false`";
-
-  constructor(root: string) {
-    super("`requests_per_second` is missing: without it nothing would be limited");
-    this.configPath = root;
-  }
-}
-
 /** What a configuration says of a rate, by local names. */
 interface RateConfig {
   readonly enabled?: boolean | undefined;
@@ -59,6 +49,12 @@ export function toRate(config: RateConfig, root: string): Rate | undefined {
   const { requestsPerSecond, burst } = config;
   const isSet = requestsPerSecond !== undefined || burst !== undefined;
   if (!(config.enabled ?? isSet)) return undefined;
-  if (requestsPerSecond === undefined) throw new MissingRateError(root);
+  if (requestsPerSecond === undefined) {
+    throw configFault(
+      root,
+      "`requests_per_second` is missing: without it nothing would be limited",
+      "add `requests_per_second: 10`, or set `enabled: false`",
+    );
+  }
   return { perSecond: requestsPerSecond, burst: burst ?? Math.ceil(requestsPerSecond) };
 }
