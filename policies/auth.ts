@@ -220,12 +220,19 @@ function tellSuccess(x: Exchange, { keyId, userId }: Principal, host: PolicyHost
   });
 }
 
+/** As the audit log words them. */
+const reasons = {
+  missing: "No token",
+  unknown: "Unknown token",
+  expired: "Token expired",
+} as const;
+
 /** Only failures are slowed, by address: a valid key passes whatever its neighbours do. */
 function refuse(
   x: Exchange,
   failures: FailureLedger,
   host: PolicyHost,
-  reason: "missing" | "unknown" | "expired",
+  reason: keyof typeof reasons,
   userId = "",
 ): Deny {
   const waitMs = failures.fail(x.ip);
@@ -236,7 +243,7 @@ function refuse(
     userId,
     ip: x.ip,
     requestId: x.id,
-    details: { reason },
+    details: { reason: reasons[reason] },
   });
   if (waitMs === 0) return { deny: "unauthenticated" };
   return { deny: "too_many_failures", retryAfterSeconds: Math.ceil(waitMs / 1000) };

@@ -160,7 +160,7 @@ function refuse(
     result: "invalid_management_key",
     ip: x.ip,
     requestId: x.id,
-    details: { reason },
+    details: { reason: reason === "missing" ? "No token" : "Unknown token" },
   });
   if (waitMs > 0) {
     return { deny: "too_many_failures", retryAfterSeconds: Math.ceil(waitMs / 1000) };

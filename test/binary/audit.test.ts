@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
+import { startOnFullDisk } from "../harness/full-disk.ts";
 import {
   clientKey,
   makeDir,
@@ -57,8 +58,12 @@ async function startAudited(
   const logging = { audit: { enabled: true, file, format: "json", ...audit } };
   const auth = { dir: join(home, "auths") };
   const config = { logging, auth, ...options.config };
-  const proxy = await startProxy({ ...options, config });
-  const records = (path = file): Record_[] =>
+  return auditedOf(await startProxy({ ...options, config }), file);
+}
+
+/** @param log where a test can read the file, if that is elsewhere */
+function auditedOf(proxy: RunningProxy, file: string, log: string = file): Audited {
+  const records = (path = log): Record_[] =>
     readFileSync(path, "utf8")
       .split("\n")
       .flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Record_]));
@@ -67,7 +72,7 @@ async function startAudited(
     async recorded(type, result) {
       let found: Record_ | undefined;
       await until(`a record of ${type}`, () => {
-        const all = existsSync(file) ? records() : [];
+        const all = existsSync(log) ? records() : [];
         found = all.findLast(
           (r) => r.event_type === type && (result === undefined || r.result === result),
         );
@@ -102,7 +107,7 @@ describe("the log", () => {
       provider: "openai",
       ip: "127.0.0.1",
       result: "invalid_token",
-      details: { reason: "unknown" },
+      details: { reason: "Unknown token" },
     });
     expect(record.timestamp).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   });
@@ -374,53 +379,18 @@ describe("start-up errors", () => {
 });
 
 describe("a disk that is full", () => {
-  // 64 KiB of memory as a disk, mounted in a namespace of the process's own.
-  const unshare = process.getuid?.() === 0 ? ["unshare", "-m"] : ["unshare", "-rm"];
-  const mountWords = (dir: string): readonly string[] => {
-    mkdirSync(join(dir, "logs"), { recursive: true });
-    const mount = `mount -t tmpfs -o size=64k tmpfs '${join(dir, "logs")}'`;
-    return [...unshare, "sh", "-c", `${mount} && exec "$0" "$@"`];
-  };
-  const canMount = (): boolean => {
-    const [program = "", ...words] = mountWords(makeDir());
-    return spawnSync(program, [...words, "true"]).status === 0;
-  };
-
-  /** Where nothing can be mounted, a directory in the log's place is what fails. */
   async function startFull(required: boolean) {
-    const home = makeDir();
-    const isMounted = canMount();
-    const audited = await startAudited(
-      { required, events: ["auth_failure", "config_change"] },
-      {
-        home,
-        ...(isMounted && { wrap: mountWords(home) }),
-        config: { metrics: { enabled: true, port: 0 } },
-      },
-    );
-    const { proxy, file } = audited;
-    // The disk as the process sees it.
-    const root = isMounted ? `/proc/${proxy.pid}/root` : "";
-    const log = root + file;
-    const filler = `${log}.filler`;
+    const events = ["auth_failure", "config_change"];
+    const metrics = { enabled: true, port: 0 };
+    const full = await startOnFullDisk({ required, events }, { metrics });
+    const audited = auditedOf(full.proxy, full.file, full.log);
     const metric = async (name: string): Promise<number> => {
-      const text = await (await fetch(proxy.greeting.listeners.metrics ?? "")).text();
+      const text = await (await fetch(full.proxy.greeting.listeners.metrics ?? "")).text();
       return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
     };
     await audited.fail();
-    await until("the first record", () => audited.records(log).length === 1);
-    const fill = (): void => {
-      if (isMounted) expect(() => writeFileSync(filler, Buffer.alloc(128 * 1024))).toThrow();
-      else {
-        renameSync(log, `${log}.old`);
-        mkdirSync(log);
-      }
-    };
-    const free = (): void => {
-      rmSync(isMounted ? filler : log, { recursive: true });
-      if (!isMounted) renameSync(`${log}.old`, log);
-    };
-    return { ...audited, log, fill, free, metric };
+    await until("the first record", () => audited.records().length === 1);
+    return { ...full, ...audited, metric };
   }
 
   test("required: refuses new traffic, recovers, tells of the gap; the chain is whole", async () => {
@@ -439,7 +409,7 @@ describe("a disk that is full", () => {
     full.free();
     await until("recovery", async () => (await full.chat()).status === 200);
     expect(await full.metric("cliproxy_audit_writable")).toBe(1);
-    const all = full.records(full.log);
+    const all = full.records();
     expect(all.some((r) => r.event_type === "audit_log" && r.result === "gap")).toBe(true);
     const key = join(full.file, "../../auths/audit.key");
     const { code } = await runBinary(["audit", "verify", "--key", key, full.log]);
@@ -456,7 +426,7 @@ describe("a disk that is full", () => {
     expect((await full.chat()).status).toBe(200);
     expect(full.proxy.stderr()).toContain("audit log can't be written");
     full.free();
-    await until("the gap record", () => full.records(full.log).some((r) => r.result === "gap"));
+    await until("the gap record", () => full.records().some((r) => r.result === "gap"));
     const again = "audit log can be written again";
     await until("the log line", () => full.proxy.stderr().includes(again));
   });

@@ -2,27 +2,28 @@ import { expect } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
 import { type RunningProxy, startProxy } from "../harness/proxy.ts";
 import { type GuideBlock, guideBlocks } from "./blocks.ts";
 
-type Yaml = { [key: string]: unknown };
+export type Yaml = { [key: string]: unknown };
 
 /** One key of a block, and what its value makes the binary do. */
 export interface KeyProof {
   /** Id of the block. */
   readonly block: string;
-  /** Dotted path. */
+  /** As `keysOf` names it. */
   readonly key: string;
-  /** Stands in place of the value in the second run; absent: the key is left out. */
+  /** Stands in place of the value in the second run; absent: the key, or item, is left out. */
   readonly without?: unknown;
   /** Further keys that the second run needs to start, by dotted path. */
   readonly also?: Readonly<Record<string, unknown>>;
   /** Throws unless the binary does what the key says. */
-  prove(proxy: RunningProxy): Promise<void>;
+  prove(proxy: RunningProxy, upstream: FakeUpstream): Promise<void>;
 }
 
 /** Addresses come by `X-Forwarded-For`, which the tests' own address may send. */
-const base: Yaml = { server: { trusted_proxies: ["127.0.0.0/8"] } };
+export const base: Yaml = { server: { trusted_proxies: ["127.0.0.0/8"] } };
 
 export function blockOf(id: string): GuideBlock {
   const block = guideBlocks.find((b) => b.id === id);
@@ -36,9 +37,10 @@ export function yamlOf(id: string): Yaml {
   return structuredClone(holds.yaml) as Yaml;
 }
 
-/** Dotted paths of the leaves; a list is one leaf. */
+/** Dotted paths of the leaves; of a list each item is one, in brackets. */
 export function keysOf(value: unknown, path: readonly string[] = []): string[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return [path.join(".")];
+  if (Array.isArray(value)) return value.map((item) => `${path.join(".")}[${item}]`);
+  if (typeof value !== "object" || value === null) return [path.join(".")];
   return Object.entries(value).flatMap(([key, child]) => keysOf(child, [...path, key]));
 }
 
@@ -56,8 +58,17 @@ function isMap(value: unknown): value is Yaml {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Sets a value, or takes the key away. */
+/** Sets a value, or takes the key, or the item of a list, away. */
 export function setKey(config: Yaml, path: string, value: unknown): Yaml {
+  const [, list, item] = /^(.+?)\[(.+)\]$/.exec(path) ?? [];
+  if (list !== undefined) {
+    const items = valueAt(config, list) as unknown[];
+    return setKey(
+      config,
+      list,
+      items.flatMap((one) => (one === item ? (value ?? []) : one)),
+    );
+  }
   const [first = "", ...rest] = path.split(".");
   const out = { ...config };
   if (rest.length > 0) out[first] = setKey((out[first] ?? {}) as Yaml, rest.join("."), value);
@@ -66,17 +77,36 @@ export function setKey(config: Yaml, path: string, value: unknown): Yaml {
   return out;
 }
 
-/** What of a block is bound to a machine: files go to the test's directory, ports are free ones. */
-async function relocate(config: Yaml, dir: string): Promise<Yaml> {
+function valueAt(config: unknown, path: string): unknown {
+  return path.split(".").reduce((value, key) => (value as Yaml | undefined)?.[key], config);
+}
+
+let upstream: FakeUpstream | undefined;
+
+/** The provider that all blocks with providers share. */
+export async function sharedUpstream(): Promise<FakeUpstream> {
+  upstream ??= await startUpstream();
+  return upstream;
+}
+
+/** What of a block is bound to a place: files, free ports, and where the providers are. */
+export async function relocate(config: Yaml, dir: string): Promise<Yaml> {
   let out = config;
-  for (const key of keysOf(config)) {
-    if (key === "logging.audit.file") out = setKey(out, key, join(dir, "logs", "audit.log"));
-    if (key === "metrics.port") out = setKey(out, key, await freePort());
+  if (valueAt(config, "logging.audit.file") !== undefined) {
+    out = setKey(out, "logging.audit.file", join(dir, "logs", "audit.log"));
+  }
+  if (valueAt(config, "metrics.port") !== undefined) {
+    out = setKey(out, "metrics.port", await freePort());
+  }
+  for (const name of Object.keys((config.providers ?? {}) as Yaml)) {
+    const { url } = await sharedUpstream();
+    out = setKey(out, `providers.${name}.base_url`, url);
+    out = setKey(out, `providers.${name}.api_key`, `key-of-${name}`);
   }
   return out;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -89,11 +119,21 @@ export async function configFor(block: string, dir: string): Promise<Yaml> {
   return relocate(merge(base, yamlOf(block)), dir);
 }
 
+/** Keys of a block that nobody proves and nobody waits for. */
+export function unproved(
+  id: string,
+  proofs: readonly Pick<KeyProof, "block" | "key">[],
+  awaited: Readonly<Record<string, string>>,
+): string[] {
+  const proved = new Set(proofs.filter(({ block }) => block === id).map(({ key }) => key));
+  return keysOf(yamlOf(id)).filter((key) => !proved.has(key) && awaited[key] === undefined);
+}
+
 /** Runs the assertion with the key, and again without it, where it must fail. */
 export async function proveKey(proof: KeyProof, dir: string): Promise<void> {
   const config = await configFor(proof.block, dir);
   const proxy = await startProxy({ config });
-  await proof.prove(proxy);
+  await proof.prove(proxy, await sharedUpstream());
   await proxy.stop();
   // What the first run wrote must not prove anything for the second.
   const fresh = join(dir, "again");
@@ -114,7 +154,7 @@ async function holds(config: Yaml, proof: KeyProof): Promise<boolean> {
     throw error;
   }
   try {
-    await proof.prove(proxy);
+    await proof.prove(proxy, await sharedUpstream());
     return true;
   } catch {
     return false;

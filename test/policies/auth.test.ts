@@ -364,9 +364,9 @@ describe("failures", () => {
     answer(hooks, { headers: { "x-api-key": "wrong-key-canary" }, ip: "192.0.2.1" });
     answer(hooks, { headers: { "x-api-key": `${key}-old` }, ip: "192.0.2.1" });
     expect(host.events).toMatchObject([
-      { type: "auth_failure", ip: "192.0.2.1", provider: "home", details: { reason: "missing" } },
-      { type: "auth_failure", userId: "", details: { reason: "unknown" } },
-      { type: "auth_failure", userId: "gone", details: { reason: "expired" } },
+      { type: "auth_failure", ip: "192.0.2.1", provider: "home", details: { reason: "No token" } },
+      { type: "auth_failure", userId: "", details: { reason: "Unknown token" } },
+      { type: "auth_failure", userId: "gone", details: { reason: "Token expired" } },
     ]);
     expect(JSON.stringify(host.events)).not.toContain("wrong-key-canary");
     expect(JSON.stringify(host.events)).not.toContain(key);
