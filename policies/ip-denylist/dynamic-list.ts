@@ -13,7 +13,7 @@ export interface AddedEntry {
 }
 
 /** The little that is needed of a store. */
-export type EntryStore = Pick<Store, "put" | "get" | "remove" | "list" | "flush">;
+export type EntryStore = Pick<Store, "put" | "get" | "remove" | "list" | "page" | "flush">;
 
 /**
  * Entries that come and go while the proxy runs. What decides is in memory, 12 to 48 bytes an
@@ -96,9 +96,14 @@ export class DynamicList {
     return value === undefined ? undefined : toEntry(value, nowMs);
   }
 
-  /** All that are in force, in the order of their text. */
-  async all(store: EntryStore, nowMs: number): Promise<readonly AddedEntry[]> {
-    const kept = await store.list("");
+  /** At most so many of those behind an entry, in the order of their text. */
+  async page(
+    after: string | undefined,
+    most: number,
+    store: EntryStore,
+    nowMs: number,
+  ): Promise<readonly AddedEntry[]> {
+    const kept = await store.page("", after, most);
     return kept.flatMap(({ value }) => toEntry(value, nowMs) ?? []);
   }
 }

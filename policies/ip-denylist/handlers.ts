@@ -23,24 +23,26 @@ export function handlersOf(lists: Lists): Readonly<Record<string, AdminHandler>>
   };
 }
 
+/** Those of the configuration come first, in its order; both sources may name one address. */
 async function list({ query }: AdminCall, { configured, added, host }: Lists): Promise<AdminReply> {
   const { limit, after } = query as v.InferOutput<typeof pageQuery>;
   const nowMs = host.clock.now();
-  const fixed = configured.entries
-    .filter(({ expires }) => expires === undefined || nowMs < expires)
-    .map(showConfigured);
-  const all = [...fixed, ...(await added.all(host.store, nowMs)).map(showAdded)];
-  const sorted = all.map((entry) => ({ entry, place: placeOf(entry) }));
-  sorted.sort((x, y) => (x.place < y.place ? -1 : 1));
-  const rest = sorted.filter(({ place }) => place > after);
-  const page = rest.slice(0, limit);
-  const next = rest.length > limit ? (page.at(-1)?.place ?? null) : null;
-  return { body: { entries: page.map(({ entry }) => entry), total: all.length, next } };
-}
-
-/** Where an entry stands in the list: an address may be there twice, by both sources. */
-function placeOf({ ip, source }: { readonly ip: string; readonly source: string }): string {
-  return `${ip} ${source}`;
+  added.dropExpired(nowMs);
+  const total = configured.count(nowMs) + added.size;
+  const entries = [];
+  let from = after;
+  if (!from.isAdded) {
+    const page = configured.page(from.index, limit, nowMs);
+    entries.push(...page.entries.map(showConfigured));
+    if (page.next !== undefined) return { body: { entries, total, next: `config:${page.next}` } };
+    from = { isAdded: true, key: undefined };
+  }
+  const room = limit - entries.length;
+  // One more tells whether there is another page.
+  const found = await added.page(from.key, room + 1, host.store, nowMs);
+  entries.push(...found.slice(0, room).map(showAdded));
+  const next = found.length > room ? `api:${found[room - 1]?.ip ?? ""}` : null;
+  return { body: { entries, total, next } };
 }
 
 async function deny(call: AdminCall, lists: Lists): Promise<AdminReply | Deny> {
@@ -96,7 +98,7 @@ async function allow(call: AdminCall, lists: Lists): Promise<AdminReply | Deny> 
     };
     return { change };
   }
-  if (configured.holds(key)) {
+  if (configured.holds(read.range)) {
     return conflict(
       `${key} is denied by the configuration. Remove it from ` +
         "server.security.ip_denylist.denied_ips.",

@@ -46,8 +46,25 @@ export const pageQuery = v.strictObject({
     usualPage,
   ),
   /** The `next` of the page before. */
-  after: v.optional(v.pipe(v.string(), v.maxLength(64)), ""),
+  after: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^(?:config:\d{1,7}|api:[\da-f.:/]{0,64})?$/, "must be the `next` of a page"),
+      v.transform(toPlace),
+    ),
+    "",
+  ),
 });
+
+/** Where a page begins: at an entry of the configuration, or behind one that was added. */
+type Place =
+  | { readonly isAdded: false; readonly index: number }
+  | { readonly isAdded: true; readonly key: string | undefined };
+
+function toPlace(text: string): Place {
+  if (!text.startsWith("api:")) return { isAdded: false, index: Number(text.slice(7)) };
+  return { isAdded: true, key: text === "api:" ? undefined : text.slice(4) };
+}
 
 export const rangeQuery = v.strictObject({
   prefix: v.optional(v.pipe(v.string(), v.regex(/^\d{1,3}$/, "must be the length of a prefix"))),

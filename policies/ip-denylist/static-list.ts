@@ -1,7 +1,7 @@
 import type { Ip } from "../../src/kit/ip.ts";
 import { embeddedIpv4, parseIp } from "../../src/kit/ip.ts";
 import { createIpIndex, type IpIndex } from "../../src/kit/ip-index.ts";
-import { formatRange } from "../../src/kit/ip-range.ts";
+import { compareIp, type IpRange } from "../../src/kit/ip-range.ts";
 import type { RangeEntry } from "../../src/kit/ip-schema.ts";
 import { createIpSet, type IpSet } from "../../src/kit/ip-set.ts";
 
@@ -13,15 +13,22 @@ export interface ConfiguredEntry {
   readonly expires?: number | undefined;
 }
 
+export interface ConfiguredPage {
+  readonly entries: readonly ConfiguredEntry[];
+  readonly next: number | undefined;
+}
+
 /** What the configuration denies. */
 export class StaticList {
   readonly entries: readonly ConfiguredEntry[];
   readonly #forever: IpSet;
   readonly #timed: IpIndex = createIpIndex();
+  readonly #ends: readonly number[];
 
   constructor(entries: readonly ConfiguredEntry[]) {
     this.entries = entries;
     const forever = entries.filter(({ expires }) => expires === undefined);
+    this.#ends = entries.flatMap(({ expires }) => expires ?? []);
     this.#forever = createIpSet(forever.map(({ ip }) => ip.range));
     for (const { ip, expires } of entries) {
       if (expires !== undefined) this.#timed.add(ip.range, expires);
@@ -34,8 +41,28 @@ export class StaticList {
   }
 
   /** Whether an entry is written here, so that only its author can take it away. */
-  holds(key: string): boolean {
-    return this.entries.some(({ ip }) => formatRange(ip.range) === key);
+  holds({ first, prefix }: IpRange): boolean {
+    return this.entries.some(
+      ({ ip: { range } }) => range.prefix === prefix && compareIp(range.first, first) === 0,
+    );
+  }
+
+  /** How many are in force. */
+  count(nowMs: number): number {
+    const over = this.#ends.filter((expires) => expires <= nowMs).length;
+    return this.entries.length - over;
+  }
+
+  /** At most so many from one on that are in force; `next` is where the others begin. */
+  page(from: number, most: number, nowMs: number): ConfiguredPage {
+    const entries: ConfiguredEntry[] = [];
+    for (let i = from; i < this.entries.length; i++) {
+      const entry = this.entries[i] as ConfiguredEntry;
+      if (entry.expires !== undefined && entry.expires <= nowMs) continue;
+      if (entries.length === most) return { entries, next: i };
+      entries.push(entry);
+    }
+    return { entries, next: undefined };
   }
 }
 

@@ -43,6 +43,8 @@ export interface Store {
   remove(key: string): MaybePromise<boolean>;
   /** All values whose keys begin so, in the order of their keys. */
   list(prefix: string): MaybePromise<readonly Entry[]>;
+  /** The same, but at most so many, and only those behind a key: a bounded look at many. */
+  page(prefix: string, after: string | undefined, most: number): MaybePromise<readonly Entry[]>;
 
   /** Waits until all that was told before is kept for good; rejects if it can't be. */
   flush(): MaybePromise<void>;

@@ -151,6 +151,11 @@ export class LocalState {
       .map(({ key, content, expiresAtMs }) => ({ key, value: content, expiresAtMs }));
   }
 
+  async page(prefix: string, after: string | undefined, most: number) {
+    const found = await this.values.page(prefix, after, most);
+    return found.map(({ key, content, expiresAtMs }) => ({ key, value: content, expiresAtMs }));
+  }
+
   /** The counter of a quota, made on first use. */
   quota(key: string): QuotaCounter {
     const known = this.#quotas.get(key);

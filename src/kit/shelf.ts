@@ -5,12 +5,26 @@ export interface Item<T> {
   expiresAtMs: number | undefined;
 }
 
+/** What was found on a shelf. */
+export interface Found<T> {
+  readonly key: string;
+  readonly content: T;
+  readonly expiresAtMs: number | undefined;
+}
+
+/** Things that are looked at in a row; then others get their turn, within a millisecond. */
+const inARow = 10_000;
+
 export interface ShelfOptions {
   /** Most things on it; one more is an error, after what is over was swept off. */
   readonly most: number;
   readonly what: string;
   /** Milliseconds since the epoch. */
   now(): number;
+}
+
+function byKey(a: { readonly key: string }, b: { readonly key: string }): number {
+  return a.key < b.key ? -1 : 1;
 }
 
 /** Things by key, each until it expires. */
@@ -58,15 +72,42 @@ export class Shelf<T> {
   }
 
   /** All whose keys begin so, in the order of their keys. */
-  under(prefix: string): { key: string; content: T; expiresAtMs: number | undefined }[] {
+  under(prefix: string): Found<T>[] {
     this.#sweep();
-    const found: { key: string; content: T; expiresAtMs: number | undefined }[] = [];
+    const found: Found<T>[] = [];
     for (const { key, content, expiresAtMs } of this.#items.values()) {
       if (content !== undefined && key.startsWith(prefix)) {
         found.push({ key, content, expiresAtMs });
       }
     }
-    return found.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return found.sort(byKey);
+  }
+
+  /**
+   * The first so many behind a key whose keys begin so, in the order of their keys. It looks at
+   * all of them, but not in one go, and holds few: a million must not stop what else is served.
+   */
+  async page(prefix: string, after: string | undefined, most: number): Promise<Found<T>[]> {
+    let first: Found<T>[] = [];
+    /** Nothing behind it is among the first ones. */
+    let bound: string | undefined;
+    let looked = 0;
+    const cut = (): void => {
+      first = first.sort(byKey).slice(0, most);
+      if (first.length === most) bound = first.at(-1)?.key;
+    };
+    for (const item of this.#items.values()) {
+      looked += 1;
+      if (looked % inARow === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+      const { key, content, expiresAtMs } = item;
+      if (after !== undefined && key <= after) continue;
+      if (bound !== undefined && key > bound) continue;
+      if (content === undefined || !key.startsWith(prefix) || this.#isOver(item)) continue;
+      first.push({ key, content, expiresAtMs });
+      if (first.length >= most * 2) cut();
+    }
+    cut();
+    return first;
   }
 
   #makeRoom(): void {

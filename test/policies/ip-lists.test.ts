@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { policy as allow } from "../../policies/ip-allowlist.ts";
 import { policy as deny } from "../../policies/ip-denylist/index.ts";
-import { newEntry } from "../../policies/ip-denylist/operations.ts";
+import { newEntry, pageQuery } from "../../policies/ip-denylist/operations.ts";
 import type { Deny } from "../../src/contract/policy.ts";
 import { Live } from "../../src/live.ts";
 import {
@@ -211,7 +211,7 @@ describe("the denylist in the management API", () => {
     });
   const list = async (hooks: Parameters<typeof administer>[0], query: object = {}) => {
     const reply = await administer(hooks, "listDeniedAddresses", {
-      query: { limit: 1000, after: "", ...query },
+      query: v.parse(pageQuery, query),
     });
     return (reply as { body: { entries: { ip: string }[]; total: number; next: string | null } })
       .body;
@@ -397,8 +397,8 @@ describe("the denylist in the management API", () => {
     const seen: string[] = [];
     let after: string | null = "";
     let pages = 0;
-    while (after !== null) {
-      const page: Awaited<ReturnType<typeof list>> = await list(hooks, { limit: 2, after });
+    while (after !== null && pages < 9) {
+      const page: Awaited<ReturnType<typeof list>> = await list(hooks, { limit: "2", after });
       expect(page.total).toBe(6);
       seen.push(...page.entries.map(({ ip }) => ip));
       after = page.next;
@@ -406,9 +406,52 @@ describe("the denylist in the management API", () => {
     }
     expect(pages).toBe(3);
     expect(seen).toEqual([
-      ...["192.0.2.1", "198.51.100.0/24"],
-      ...["203.0.113.1", "203.0.113.2", "203.0.113.2", "203.0.113.3"],
+      ...["198.51.100.0/24", "192.0.2.1", "203.0.113.2"],
+      ...["203.0.113.1", "203.0.113.2", "203.0.113.3"],
     ]);
+  });
+
+  test.each([
+    ["1", true],
+    ["10000", true],
+    ["10001", false],
+    ["0", false],
+    ["", false],
+  ])("a page of %j: %p", (limit, isGood) => {
+    expect(v.safeParse(pageQuery, { limit }).success).toBe(isGood);
+  });
+
+  test.each([
+    ["config:7", true],
+    ["api:203.0.113.1", true],
+    ["api:2001:db8::/32", true],
+    ["api:", true],
+    ["203.0.113.1", false],
+    ["config:x", false],
+    ["api:'; --", false],
+    [`api:${"1".repeat(65)}`, false],
+  ])("behind %j: %p", (after, isGood) => {
+    expect(v.safeParse(pageQuery, { after }).success).toBe(isGood);
+  });
+
+  test("a page ends where the configuration does, too, and leaves out what is over", async () => {
+    const host = createStubHost();
+    const expires = new Date(host.clock.now() + 5000).toISOString();
+    const deniedIps = ["198.51.100.1", { ip: "198.51.100.2", expires }, "198.51.100.3"];
+    const hooks = await enabled(deny, { deniedIps }, host);
+    await post(hooks, { ip: "203.0.113.1", expires_in: 5 });
+    await post(hooks, { ip: "203.0.113.2" });
+    const page = async (after: string) => {
+      const { entries, total, next } = await list(hooks, { limit: "2", after });
+      return [entries.map(({ ip }) => ip).join(" "), total, next];
+    };
+    expect(await page("")).toEqual(["198.51.100.1 198.51.100.2", 5, "config:2"]);
+    expect(await page("config:2")).toEqual(["198.51.100.3 203.0.113.1", 5, "api:203.0.113.1"]);
+    expect(await page("api:203.0.113.1")).toEqual(["203.0.113.2", 5, null]);
+    host.clock.advance(5000);
+    expect(await page("")).toEqual(["198.51.100.1 198.51.100.3", 3, "api:"]);
+    expect(await page("api:")).toEqual(["203.0.113.2", 3, null]);
+    expect(await page("config:9999999")).toEqual(["203.0.113.2", 3, null]);
   });
 
   test("writes that overlap end as the last one asked", async () => {

@@ -316,6 +316,30 @@ function testValues(open: Open): void {
     expect(await store.get("a")).toBeUndefined();
   });
 
+  test("are told by page, in the order of their keys", async () => {
+    const { store, clock } = await open();
+    const keys = Array.from({ length: 500 }, (_, i) => `k${(i * 7919) % 500}`);
+    for (const key of keys) await store.put(key, `of ${key}`);
+    await store.put("", "x");
+    await store.put("other", "x");
+    await store.put("k250-over", "x", clock.now() + 1);
+    clock.advance(1);
+    for (const most of [1, 3, 499, 500, 501]) {
+      const seen: string[] = [];
+      let page = await store.page("k", undefined, most);
+      while (page.length > 0) {
+        expect(page.length).toBeLessThanOrEqual(most);
+        seen.push(...page.map(({ key }) => key));
+        page = await store.page("k", seen.at(-1), most);
+      }
+      expect(seen).toEqual([...keys].sort());
+    }
+    expect(await store.page("k7", "k70", 1)).toEqual([
+      { key: "k71", value: "of k71", expiresAtMs: undefined },
+    ]);
+    expect((await store.page("", undefined, 1)).map(({ key }) => key)).toEqual([""]);
+  });
+
   test("expire to the millisecond; a later put decides how long", async () => {
     const { store, clock } = await open();
     const untilMs = clock.now() + 1000;
