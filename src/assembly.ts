@@ -3,7 +3,7 @@ import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { HostFacts } from "./contract/policy.ts";
-import { readCredentials } from "./credentials.ts";
+import { type LastGood, readCredentials } from "./credentials.ts";
 import { enforce } from "./enforcement.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import type { House } from "./host.ts";
@@ -25,6 +25,7 @@ import {
   stateClaims,
 } from "./settings.ts";
 import { type HeldState, openState, planState } from "./state.ts";
+import { openVault } from "./vault.ts";
 
 /** All that claim a part of the configuration. */
 export const claimants: readonly Claimant[] = [
@@ -72,11 +73,14 @@ export async function assemble(
     const problem = config.problemAt("server.limits.body_bytes", message, "raise the other one");
     return { ok: false, problems: [problem] };
   }
-  const { dir: authDir } = config.values.get("auth-dir") as { dir: string };
+  const opened = openVault(config, providerKinds);
+  if ("message" in opened) return { ok: false, problems: [opened] };
+  const { dir: authDir, vault } = opened;
+  const last = lastGood(house);
   const settings = config.values.get("providers") as ProviderSettings;
   const { streamIdle } = server;
   const resolved = resolveProviders(settings, streamIdle, config, providerKinds, runtime, (names) =>
-    readCredentials(authDir, names),
+    readCredentials(authDir, names, { vault, last, repair: serving }),
   );
   const { providers } = resolved;
   const closePools = (): void => {
@@ -130,6 +134,14 @@ export async function assemble(
     ],
   });
   return { ok: true, generation };
+}
+
+/** Outlives a reload: what a credential file held before it was being written. */
+function lastGood({ kept }: House): LastGood {
+  const key = "core\0credentials";
+  const last = kept.get(key) ?? new Map();
+  kept.set(key, last);
+  return last as LastGood;
 }
 
 /** By dialect, the vendor whose API it is: a kind with an address of its own that speaks it. */
