@@ -3,6 +3,7 @@ import type { ConfigProblem } from "./config/problems.ts";
 import {
   type EventType,
   eventTypes,
+  type Finding,
   type HostFacts,
   type LiveRegistry,
   type PlannedListener,
@@ -40,6 +41,8 @@ export interface Enforcement {
   emit(event: SecurityEvent): void;
   /** Tells the policies that they serve. */
   adopted(): void;
+  /** What the policies would have `doctor` know. */
+  findings(): readonly Finding[];
   /** Resolves when every policy has let go. */
   dispose(): Promise<void>;
 }
@@ -148,8 +151,28 @@ export async function enforce(
   };
   const { emit } = bench;
   const headers = headersOf(active);
-  const told = { planned, operations, listeners, headers };
+  const told = { planned, operations, listeners, headers, findings: () => findingsOf(active) };
   return { ok: true, ...told, pipelines, emit, adopted, dispose };
+}
+
+/** Of every policy; one that fails is a finding itself, and hides no other. */
+function findingsOf(active: readonly ActivePolicy[]): readonly Finding[] {
+  return active.flatMap(({ name, hooks }) => {
+    try {
+      return hooks.findings?.() ?? [];
+    } catch (error) {
+      return [
+        {
+          id: "policy-findings-fault",
+          severity: "high",
+          title: "a policy failed to say what it found",
+          evidence: `${name}: ${error instanceof Error ? error.name : "thrown"}`,
+          mend: "report it; `policies.<name>.mode: off` leaves an optional policy out",
+          docs: "doctor.md#policy-findings-fault",
+        } as const,
+      ];
+    }
+  });
 }
 
 function headersOf(active: readonly ActivePolicy[]): Readonly<Record<string, string>> {

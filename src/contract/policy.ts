@@ -85,8 +85,29 @@ export interface Hooks {
   readonly headers?: Readonly<Record<string, string>>;
   /** Handlers of its management operations, by id. */
   readonly admin?: Readonly<Record<string, AdminHandler>>;
+  /** What `doctor` should know; asked after `create`, before anything serves. */
+  findings?(): readonly Finding[];
   /** After the last exchange of its generation. */
   dispose?(): void | Promise<void>;
+}
+
+/** How bad a finding is, worst first; `serve --strict` refuses a critical one. */
+export const severities = ["critical", "high", "medium", "low", "info"] as const;
+export type Severity = (typeof severities)[number];
+
+/** Something that is not as it should be, for `doctor`; it never holds a secret. */
+export interface Finding {
+  /** Stable, kebab-case, `<area>-<fault>`; listed in docs/doctor.md. */
+  readonly id: string;
+  readonly severity: Severity;
+  /** What is wrong, in a few words, without what differs from case to case. */
+  readonly title: string;
+  /** What was seen, and where: a path, a mode, a key of the configuration. */
+  readonly evidence: string;
+  /** One line that says how to mend it; a command where there is one. */
+  readonly mend: string;
+  /** Page below docs/, with its heading: `doctor.md#files-mode`. */
+  readonly docs: string;
 }
 
 /** Plain data, so that it survives being bundled twice. */
