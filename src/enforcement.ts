@@ -12,6 +12,7 @@ import {
   type SecurityEvent,
 } from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
+import { findingsFault } from "./findings-fault.ts";
 import { type Bench, type House, lend } from "./host.ts";
 import type { MountedOperation } from "./management/handle.ts";
 import { mountOperations } from "./management/mount.ts";
@@ -161,16 +162,7 @@ function findingsOf(active: readonly ActivePolicy[]): readonly Finding[] {
     try {
       return hooks.findings?.() ?? [];
     } catch (error) {
-      return [
-        {
-          id: "policy-findings-fault",
-          severity: "high",
-          title: "a policy failed to say what it found",
-          evidence: `${name}: ${error instanceof Error ? error.name : "thrown"}`,
-          mend: "report it; `policies.<name>.mode: off` leaves an optional policy out",
-          docs: "doctor.md#policy-findings-fault",
-        } as const,
-      ];
+      return [findingsFault(name, error)];
     }
   });
 }
