@@ -90,6 +90,7 @@ const generated: readonly (readonly [path: string, make: () => Promise<string> |
   ["README.md", () => withTables("README.md")],
   ["docs/errors.md", () => withTables("docs/errors.md")],
   ["docs/http.md", () => withTables("docs/http.md")],
+  ["docs/doctor.md", () => withTables("docs/doctor.md")],
 ];
 
 function packageVersion(): string {
@@ -118,6 +119,7 @@ async function withTables(path: string): Promise<string> {
         ...Object.entries(errorTable).map(([c, e]) => `| \`${c}\` | ${e.status} | ${e.message} |`),
       ].join("\n"),
     verdicts: verdictTable,
+    ...(await findingTables()),
   };
   return readFileSync(join(root, path), "utf8").replace(
     /(<!-- generated: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g,
@@ -127,6 +129,35 @@ async function withTables(path: string): Promise<string> {
       return `${open}${make()}\n${close}`;
     },
   );
+}
+
+/** What `doctor` looks at, and an entry for each finding it may have. */
+async function findingTables(): Promise<Record<string, () => string>> {
+  const { areas, allKinds } = await import("./src/doctor/areas.ts");
+  const { policyKinds } = await import("./src/assembly.ts");
+  const kinds = allKinds(policyKinds);
+  const sentence = (text: string): string => `${text[0]?.toUpperCase()}${text.slice(1)}.`;
+  return {
+    areas: () =>
+      [
+        "| area | what is looked at |",
+        "|---|---|",
+        ...areas.map(({ name, summary }) => `| \`${name}\` | ${summary} |`),
+      ].join("\n"),
+    findings: () =>
+      areas
+        .flatMap(({ name }) => [
+          `### Area ${name}`,
+          ...kinds
+            .filter(({ area }) => area === name)
+            .flatMap(({ id, severity, title, why, mend }) => [
+              `#### ${id}`,
+              `Usually **${severity}**. ${sentence(title)} ${why}`,
+              `Mend: ${mend.replaceAll("<", "\\<")}.`,
+            ]),
+        ])
+        .join("\n\n"),
+  };
 }
 
 /** What each runtime decides, as the tests have pinned it. */

@@ -38,6 +38,9 @@ export const claimants: readonly Claimant[] = [
   ...policies.map((policy) => rolloutClaims(policy.name, gapsOf(policy).length > 0)),
 ];
 
+/** What policies may find of themselves, for `doctor`. */
+export const policyKinds = policies.map(({ findingKinds }) => findingKinds ?? {});
+
 /** Where the configuration comes from; without a file the safe defaults stand. */
 export interface ConfigSource {
   readonly file: string | undefined;

@@ -3,6 +3,7 @@ import type { ConfigProblem } from "./config/problems.ts";
 import {
   type EventType,
   eventTypes,
+  type Finding,
   type HostFacts,
   type LiveRegistry,
   type PlannedListener,
@@ -11,6 +12,7 @@ import {
   type SecurityEvent,
 } from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
+import { findingsFault } from "./findings-fault.ts";
 import { type Bench, type House, lend } from "./host.ts";
 import type { MountedOperation } from "./management/handle.ts";
 import { mountOperations } from "./management/mount.ts";
@@ -40,6 +42,8 @@ export interface Enforcement {
   emit(event: SecurityEvent): void;
   /** Tells the policies that they serve. */
   adopted(): void;
+  /** What the policies would have `doctor` know. */
+  findings(): readonly Finding[];
   /** Resolves when every policy has let go. */
   dispose(): Promise<void>;
 }
@@ -148,8 +152,19 @@ export async function enforce(
   };
   const { emit } = bench;
   const headers = headersOf(active);
-  const told = { planned, operations, listeners, headers };
+  const told = { planned, operations, listeners, headers, findings: () => findingsOf(active) };
   return { ok: true, ...told, pipelines, emit, adopted, dispose };
+}
+
+/** Of every policy; one that fails is a finding itself, and hides no other. */
+function findingsOf(active: readonly ActivePolicy[]): readonly Finding[] {
+  return active.flatMap(({ name, hooks }) => {
+    try {
+      return hooks.findings?.() ?? [];
+    } catch (error) {
+      return [findingsFault(name, error)];
+    }
+  });
 }
 
 function headersOf(active: readonly ActivePolicy[]): Readonly<Record<string, string>> {

@@ -3,7 +3,7 @@ import { createCatalog } from "./catalog.ts";
 import { createFindClient } from "./client-address.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
-import type { PlannedListener, SecurityEvent } from "./contract/policy.ts";
+import type { Finding, PlannedListener, SecurityEvent } from "./contract/policy.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { House } from "./host.ts";
 import { createIpSet } from "./kit/ip-set.ts";
@@ -31,6 +31,8 @@ export interface Generation {
   emit(event: SecurityEvent): void;
   /** Tells its policies that it serves. */
   adopted(): void;
+  /** What its policies would have `doctor` know. */
+  findings(): readonly Finding[];
   /** A problem at a dotted path of its configuration. */
   problemAt(path: string, message: string, mend: string): ConfigProblem;
   /** Lets no further request in; what it holds is disposed when its last exchange has ended. */
@@ -56,7 +58,7 @@ export interface GenerationParts
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
-  const { pipelines, listeners, headers, emit, adopted } = enforcement;
+  const { pipelines, listeners, headers, emit, adopted, findings } = enforcement;
   generations += 1;
   const number = generations;
   const proxies = createIpSet(server.trustedProxies.map(({ range }) => range));
@@ -109,7 +111,7 @@ export function createGeneration(parts: GenerationParts): Generation {
   const { logging, authDir, plan, warnings, problemAt } = parts;
   return {
     ...{ number, fetch, headers, server, logging, authDir, plan, warnings, problemAt },
-    ...{ listeners, emit, adopted },
+    ...{ listeners, emit, adopted, findings },
     retire() {
       if (retired) return;
       retired = true;

@@ -16,6 +16,8 @@ export interface ServerParts {
   readonly runtime: Runtime;
   /** Reads the configuration anew. */
   source(): ConfigSource;
+  /** Why a reload is refused although its configuration could be used; undefined: it is not. */
+  objection?(source: ConfigSource): Promise<string | undefined>;
 }
 
 export type Started =
@@ -110,7 +112,10 @@ export class Server {
       return this.#reject(`${mostGenerations} generations still have running requests`);
     }
     try {
-      const assembled = await assemble(source(), house, runtime, true);
+      const config = source();
+      const objection = await this.#parts.objection?.(config);
+      if (objection !== undefined) return this.#reject(objection);
+      const assembled = await assemble(config, house, runtime, true);
       if (!assembled.ok) {
         return this.#reject(assembled.problems.map(toLine).join("; "));
       }

@@ -16,6 +16,12 @@ const listen: Readonly<Record<string, OptionSpec>> = {
   },
 };
 
+/** As `src/doctor/areas.ts` has them: to import that here would slow every start. */
+const doctorAreas = [
+  ...["config", "files", "secrets", "keys", "exposure"],
+  ...["limits", "machine", "container", "policies", "checklist"],
+];
+
 /** Every command of the program; help, parsing and completions read this table. */
 export const commands: readonly Command[] = [
   {
@@ -24,7 +30,13 @@ export const commands: readonly Command[] = [
     details:
       "SIGTERM and SIGINT let running requests finish, a second one ends at once; SIGHUP and a " +
       "changed file reload the configuration. A bad configuration is refused before anything listens.",
-    options: listen,
+    options: {
+      ...listen,
+      strict: {
+        type: "boolean",
+        summary: "refuse to start, and to reload, while doctor has a critical finding",
+      },
+    },
     examples: ["cliproxy serve", "cliproxy serve --config /etc/cliproxy.yaml --port 8080"],
     load: () => import("./serve.ts"),
   },
@@ -34,6 +46,40 @@ export const commands: readonly Command[] = [
     options: {},
     examples: ["cliproxy check --config config.yaml"],
     load: () => import("./check.ts"),
+  },
+  {
+    name: "doctor",
+    summary: "look for what is not as secure as it should be",
+    details:
+      "Looks at the configuration, files, keys, listeners, limits and the machine, and changes " +
+      "nothing. Each finding says what was seen and how to mend it. Give --host where serve gets it.",
+    options: {
+      ...listen,
+      "fail-on": {
+        type: "string",
+        value: "SEVERITY",
+        values: ["critical", "high", "medium", "low"],
+        summary: "exit with 1 if a finding is as bad as this or worse; high when not given",
+      },
+      only: {
+        type: "string",
+        value: "AREA",
+        values: doctorAreas,
+        multiple: true,
+        summary: "look at this area only; may be given more than once",
+      },
+      explain: {
+        type: "string",
+        value: "ID",
+        summary: "say what a finding means, and look at nothing",
+      },
+    },
+    examples: [
+      "cliproxy doctor --config config.yaml",
+      "cliproxy doctor --host 0.0.0.0 --fail-on medium --json",
+      "cliproxy doctor --explain files-key-mode",
+    ],
+    load: () => import("./doctor.ts"),
   },
   {
     name: "healthcheck",

@@ -10,11 +10,17 @@ import { type Watch, watchFiles } from "../watch.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
 import { configSource, createHouse, hasChanged, refuseConfig, reread } from "./house.ts";
 import { planLines } from "./plan.ts";
+import { objectionOf, refuseCritical } from "./strict.ts";
 
 /** Serves until a signal ends it. */
 export async function run(context: CommandContext): Promise<number> {
   const runtime = await currentRuntime();
   const first = configSource(context);
+  const isStrict = context.options.strict === true;
+  if (isStrict) {
+    const refused = await refuseCritical(context, first, runtime);
+    if (refused !== undefined) return refused;
+  }
   const { log, configure } = createProcessLog(context);
   const house = createHouse(log);
   onStray((error) => log.error("stray failure", { error }));
@@ -24,7 +30,8 @@ export async function run(context: CommandContext): Promise<number> {
     isFirst = false;
     return first;
   };
-  const started = await startServer({ house, runtime, source });
+  const strict = isStrict && { objection: objectionOf(runtime) };
+  const started = await startServer({ house, runtime, source, ...strict });
   if (!started.ok) return refuseConfig(context.io, started.problems);
   const { server } = started;
   configure(server.current);

@@ -32,6 +32,8 @@ export interface Policy<S extends GenericSchema = GenericSchema> {
   readonly config: Claims<S>;
   /** Operations that it adds to the management API. */
   readonly admin?: readonly AdminOperation[];
+  /** What its `findings` may tell, by id: for docs/doctor.md and `doctor --explain`. */
+  readonly findingKinds?: Readonly<Record<string, FindingKind>>;
   /** Builds the hooks of one generation; undefined: not enabled by this configuration. */
   create(config: InferOutput<S>, host: PolicyHost): Hooks | undefined | Promise<Hooks | undefined>;
 }
@@ -94,6 +96,18 @@ export interface Hooks {
 /** How bad a finding is, worst first; `serve --strict` refuses a critical one. */
 export const severities = ["critical", "high", "medium", "low", "info"] as const;
 export type Severity = (typeof severities)[number];
+
+/** What all findings of an id have in common; `finder` of kit makes findings of it. */
+export interface FindingKind {
+  /** The usual one; a finding may have another. */
+  readonly severity: Severity;
+  /** As that of its findings. */
+  readonly title: string;
+  /** What an attacker, or chance, can do with it: one or two sentences. */
+  readonly why: string;
+  /** The usual one. */
+  readonly mend: string;
+}
 
 /** Something that is not as it should be, for `doctor`; it never holds a secret. */
 export interface Finding {

@@ -6,6 +6,9 @@ import type { Runtime } from "./runtime.ts";
 export const argv: readonly string[] = process.argv.slice(2);
 export const env: Readonly<Record<string, string | undefined>> = process.env;
 
+/** Files that run as this process: the executable, and what it runs if it is a runtime. */
+export const programFiles: readonly string[] = [process.execPath, process.argv[1] ?? ""];
+
 /** What a terminal can show. */
 export interface Terminal {
   write(text: string): void;
