@@ -58,8 +58,13 @@ function failuresOf(error: unknown): readonly BundleFailure[] {
   }));
 }
 
+/** The one module itself, or the thread's own where the program runs from its source. */
+const threadModule = import.meta.url.endsWith("/node-scripts.ts")
+  ? new URL("../scripts/worker.ts", import.meta.url)
+  : new URL(import.meta.url);
+
 export function openWorker(memoryMib: number): Thread {
-  const worker = new Worker(new URL(import.meta.url), {
+  const worker = new Worker(threadModule, {
     workerData: policyRole,
     env: {},
     execArgv: ["--enable-source-maps"],

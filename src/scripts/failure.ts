@@ -3,7 +3,7 @@ import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
 import type { Failure } from "./messages.ts";
 
 /** A frame in a bundle: its module has no name but its own text. */
-const bundleFrame = /data:text\/javascript;base64,[\w+/=]*:(\d+):(\d+)/g;
+const bundleFrame = /data:text\/javascript;base64,[\w+/=.]*:(\d+):(\d+)/g;
 const inlineMap = /\/\/# sourceMappingURL=data:application\/json[^,]*;base64,([\w+/=]+)/;
 
 /** Longest stack that is told, in characters. */

@@ -1,4 +1,4 @@
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import * as v from "valibot";
 import type { Claimant } from "../config/claims.ts";
 import { peekConfig } from "../config/peek.ts";
@@ -112,7 +112,7 @@ export async function loadScripts(
       problems.push(atFile(entry, message, "look at the change, then `cliproxy policies lock`"));
     }
     if (unpinned.length > 0) continue;
-    const script = await describe(entry, read.code, grant, house, runtime, problems);
+    const script = await describe(entry, read.code, grant, house, runtime, read.files, problems);
     if (script !== undefined) loaded.push(script);
   }
   const counts =
@@ -159,6 +159,7 @@ async function describe(
   granted: readonly Grant[],
   { clock, log }: House,
   runtime: Runtime,
+  files: readonly SourceFile[],
   problems: ScriptProblem[],
 ): Promise<DescribedScript | undefined> {
   const { name } = entry;
@@ -174,7 +175,7 @@ async function describe(
     problems.push(atFile(entry, wrong, "see docs/policies.md"));
   } catch (error) {
     const { message, stack } = error as Error;
-    problems.push({ ...atFile(entry, message, ""), at: placeIn(stack ?? "", entry.path) });
+    problems.push({ ...atFile(entry, message, ""), at: placeIn(stack ?? "", entry, files) });
   }
   await keeper.dispose();
   return undefined;
@@ -189,16 +190,19 @@ function atFile({ name, path }: Entry, message: string, mend: string): ScriptPro
   };
 }
 
-/** The first frame of a stack that lies in the directory of policies. */
-export function placeIn(stack: string, entry: string): ScriptProblem["at"] {
-  const dir = entry.slice(0, entry.lastIndexOf("/"));
-  for (const [, file = "", line, column] of stack.matchAll(
-    /\(?([^\s()]+\.[cm]?[jt]s):(\d+):(\d+)\)?/g,
-  )) {
-    if (file.startsWith("/") && !file.startsWith(`${dir}/`)) continue;
-    const at = file.startsWith("/") ? file : `${dir}/${file}`;
-    if (relative(dir, at).startsWith("..")) continue;
-    return { file: at, line: Number(line), column: Number(column) };
+/** The first frame of a stack that lies in a file of the policy, else where the policy begins. */
+export function placeIn(
+  stack: string,
+  entry: Entry,
+  files: readonly SourceFile[],
+): NonNullable<ScriptProblem["at"]> {
+  const dir = dirname(entry.path);
+  for (const [, file = "", line, column] of stack.matchAll(frame)) {
+    const known = files.find(({ path }) => file === path || file.endsWith(`/${path}`));
+    if (known === undefined) continue;
+    return { file: join(dir, known.path), line: Number(line), column: Number(column) };
   }
-  return { file: entry, line: 1, column: 1 };
+  return { file: entry.path, line: 1, column: 1 };
 }
+
+const frame = /\(?([^\s()]+\.[cm]?[jt]s):(\d+):(\d+)\)?/g;
