@@ -214,7 +214,14 @@ function constants(): Record<string, string> {
 function compile(): void {
   const out = join(root, "dist/cliproxy");
   const define = Object.entries(constants()).map(([name, value]) => `--define=${name}=${value}`);
-  const args = [...compileFlags, ...define, "src/main.ts", "--outfile", out];
+  const args = [
+    ...compileFlags,
+    ...define,
+    "src/main.ts",
+    "src/scripts/worker.ts",
+    "--outfile",
+    out,
+  ];
   const built = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
   if (built.status !== 0) {
     console.error(built.stdout + built.stderr);
@@ -241,7 +248,7 @@ async function bundleModule(): Promise<void> {
     format: "esm",
     platform: "node",
     target: "node20",
-    external: ["bun:*"],
+    external: ["bun:*", "esbuild"],
     define: constants(),
     banner: { js: bundleStart },
     sourcemap: true,

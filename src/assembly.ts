@@ -12,6 +12,8 @@ import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
 import { dialects, policies, providers as providerKinds, stores } from "./registry.gen.ts";
 import type { Runtime } from "./runtime/runtime.ts";
+import { loadScripts, type ScriptProblem, type Scripts } from "./scripts/load.ts";
+import { type ScriptRollout, scriptFolderClaims } from "./scripts/settings.ts";
 import {
   authDirClaims,
   type LoggingSettings,
@@ -19,6 +21,7 @@ import {
   type ProviderSettings,
   providerClaims,
   rolloutClaims,
+  rolloutName,
   type ServerSettings,
   type StateSettings,
   serverClaims,
@@ -27,13 +30,14 @@ import {
 import { type HeldState, openState, planState } from "./state.ts";
 import { openVault } from "./vault.ts";
 
-/** All that claim a part of the configuration. */
+/** All that claim a part of the configuration, but for the policies from disk. */
 export const claimants: readonly Claimant[] = [
   serverClaims,
   authDirClaims,
   providerClaims,
   loggingClaims,
   stateClaims(stores.map(({ name }) => name)),
+  scriptFolderClaims,
   ...policies.map(({ name, config }) => ({ name, keys: config.keys, schema: config.schema })),
   ...policies.map((policy) => rolloutClaims(policy.name, gapsOf(policy).length > 0)),
 ];
@@ -64,12 +68,25 @@ export async function assemble(
   runtime: Runtime,
   serving: boolean,
 ): Promise<Assembled> {
-  const config = loadConfig(
-    { text: source.text, file: source.file ?? "(defaults)" },
-    source.env,
-    claimants,
-  );
-  if (!config.ok) return config;
+  const file = source.file ?? "(defaults)";
+  const scripts = await loadScripts(source, house, runtime, builtInNames);
+  const assembled = await assembleWith(scripts, { ...source, file }, house, runtime, serving);
+  if (!assembled.ok) await scripts.dispose();
+  return assembled;
+}
+
+async function assembleWith(
+  scripts: Scripts,
+  source: ConfigSource & { readonly file: string },
+  house: House,
+  runtime: Runtime,
+  serving: boolean,
+): Promise<Assembled> {
+  const { text, file, env } = source;
+  const config = loadConfig({ text, file }, env, [...claimants, ...scripts.claims]);
+  const wrongScripts = scripts.problems.map((problem) => toConfigProblem(problem, config, file));
+  if (!config.ok) return { ok: false, problems: [...config.problems, ...wrongScripts] };
+  if (wrongScripts.length > 0) return { ok: false, problems: wrongScripts };
   const server = { ...(config.values.get("server") as ServerSettings), ...source.overrides };
   if (server.bodyBytes > server.bodyBytesInFlight) {
     const message = "is more than server.limits.body_bytes_in_flight: such a body would never fit";
@@ -107,7 +124,8 @@ export async function assemble(
     providers: providers.map(({ name }) => name),
     homes: homesOf(dialects, providerKinds),
   };
-  const enforcement = await enforce(policies, config, house, facts);
+  const own = scripts.toPolicies((name) => config.values.get(rolloutName(name)) as ScriptRollout);
+  const enforcement = await enforce([...policies, ...own], config, house, facts);
   if (!enforcement.ok) {
     closePools();
     return enforcement;
@@ -119,6 +137,7 @@ export async function assemble(
     dialects,
     enforcement,
     providers,
+    scripts: { folders: scripts.folders, files: scripts.files },
     logging: config.values.get("logging") as LoggingSettings,
     runtime,
     problemAt: config.problemAt,
@@ -145,6 +164,20 @@ function lastGood({ kept }: House): LastGood {
   const last = kept.get(key) ?? new Map();
   kept.set(key, last);
   return last as LastGood;
+}
+
+const builtInNames: ReadonlySet<string> = new Set(policies.map(({ name }) => name));
+
+/** A problem of a policy from disk stands in its source, if it has a place there. */
+function toConfigProblem(
+  { path, message, mend, at }: ScriptProblem,
+  config: LoadedConfig,
+  file: string,
+): ConfigProblem {
+  if (at !== undefined) return { ...at, path, message, mend };
+  return config.ok
+    ? config.problemAt(path, message, mend)
+    : { file, line: 1, column: 1, path, message, mend };
 }
 
 /** By dialect, the vendor whose API it is: a kind with an address of its own that speaks it. */

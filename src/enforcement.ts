@@ -181,9 +181,12 @@ async function create(
   try {
     return await policy.create(config.values.get(policy.name), host);
   } catch (error) {
-    const { message, configPath, mend } = error as Partial<ConfigFault>;
-    const path = configPath ?? String(Object.values(policy.config.keys)[0] ?? "policies");
-    problems.push(config.problemAt(path, message ?? String(error), mend ?? ""));
+    const faults = error instanceof AggregateError ? error.errors : [error];
+    for (const { message, configPath, mend } of faults as Partial<ConfigFault>[]) {
+      const first = Object.values(policy.config.keys)[0] ?? `policies.${policy.name}`;
+      const path = configPath ?? String(first);
+      problems.push(config.problemAt(path, message ?? String(error), mend ?? ""));
+    }
     return undefined;
   }
 }

@@ -12,6 +12,7 @@ import type {
 } from "./contract/policy.ts";
 import type { Surface, Usage } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
+import { toOpenHeaders } from "./kit/open-headers.ts";
 import type { Live, Stoppable } from "./live.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Transport } from "./runtime/runtime.ts";
@@ -57,6 +58,7 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   readonly #transport: Transport;
   #client: ClientAddress | undefined = undefined;
   #query: URLSearchParams | undefined = undefined;
+  #openHeaders: Readonly<Record<string, string>> | undefined = undefined;
   #attempt: Attempt | undefined = undefined;
   #attemptAtMs = 0;
   #firstByteMs: number | undefined = undefined;
@@ -123,6 +125,11 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
 
   header(name: string): string | null {
     return this.request.headers.get(name);
+  }
+
+  openHeaders(): Readonly<Record<string, string>> {
+    this.#openHeaders ??= toOpenHeaders(this.request.headers);
+    return this.#openHeaders;
   }
 
   query(name: string): string | null {

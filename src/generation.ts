@@ -13,6 +13,7 @@ import type { Plan } from "./plan.ts";
 import type { ActiveProvider } from "./providers.ts";
 import { createRouter } from "./router.ts";
 import type { Runtime } from "./runtime/runtime.ts";
+import type { Scripts } from "./scripts/load.ts";
 import type { LoggingSettings, ServerSettings } from "./settings.ts";
 
 /** A configuration that was built whole: it serves until the next one takes over. */
@@ -26,6 +27,8 @@ export interface Generation {
   readonly authDir: string;
   readonly plan: Plan;
   readonly warnings: readonly string[];
+  /** Where its policies from disk are, and the files that they were made of. */
+  readonly scripts: Pick<Scripts, "folders" | "files">;
   /** Beside the one that clients call. */
   readonly listeners: readonly PlannedListener[];
   emit(event: SecurityEvent): void;
@@ -47,7 +50,10 @@ let generations = 0;
 
 /** What a generation is made of. */
 export interface GenerationParts
-  extends Pick<Generation, "server" | "logging" | "authDir" | "plan" | "warnings" | "problemAt"> {
+  extends Pick<
+    Generation,
+    "server" | "logging" | "authDir" | "plan" | "warnings" | "problemAt" | "scripts"
+  > {
   readonly house: House;
   readonly enforcement: Enforcement;
   readonly dialects: readonly Dialect[];
@@ -108,10 +114,10 @@ export function createGeneration(parts: GenerationParts): Generation {
       return !house.draining;
     },
   } satisfies AppParts);
-  const { logging, authDir, plan, warnings, problemAt } = parts;
+  const { logging, authDir, plan, warnings, problemAt, scripts } = parts;
   return {
     ...{ number, fetch, headers, server, logging, authDir, plan, warnings, problemAt },
-    ...{ listeners, emit, adopted, findings },
+    ...{ listeners, emit, adopted, findings, scripts },
     retire() {
       if (retired) return;
       retired = true;

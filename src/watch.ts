@@ -12,20 +12,23 @@ export interface Watch {
   close(): void;
 }
 
-/** Calls back when the content of the configuration or the credentials has changed. */
+/**
+ * Calls back when the content of the configuration, or of a directory, has changed.
+ * @param dirs of credentials and policies; what lies deeper is not looked at
+ */
 export function watchFiles(
   config: string | undefined,
-  authDir: string,
+  dirs: readonly string[],
   log: Logger,
   changed: () => void,
 ): Watch {
   const watchers = new Map<string, FSWatcher>();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let seen = digest(config, authDir);
+  let seen = digest(config, dirs);
   const settle = (): void => {
     timer = undefined;
     attach();
-    const now = digest(config, authDir);
+    const now = digest(config, dirs);
     if (now === seen) return;
     seen = now;
     changed();
@@ -35,7 +38,7 @@ export function watchFiles(
     timer ??= setTimeout(settle, settleMs);
   };
   // Folders, not files: editors and Kubernetes replace a file by renaming another over it.
-  const folders = new Set([resolve(authDir)]);
+  const folders = new Set(dirs.map((dir) => resolve(dir)));
   if (config !== undefined) folders.add(dirname(resolve(config)));
   const attach = (): void => {
     for (const folder of folders) {
@@ -60,7 +63,7 @@ export function watchFiles(
   attach();
   return {
     note() {
-      seen = digest(config, authDir);
+      seen = digest(config, dirs);
     },
     close() {
       clearTimeout(timer);
@@ -81,11 +84,13 @@ function nearest(folder: string): { readonly present: string; readonly next?: st
 }
 
 /** One digest over all that a generation is built from. */
-function digest(config: string | undefined, authDir: string): string {
+function digest(config: string | undefined, dirs: readonly string[]): string {
   const hash = createHash("sha256");
   if (config !== undefined) hash.update(contentOf(config));
-  for (const file of filesIn(authDir)) {
-    hash.update(`\0${file}\0`).update(contentOf(join(authDir, file)));
+  for (const dir of dirs) {
+    for (const file of filesIn(dir)) {
+      hash.update(`\0${file}\0`).update(contentOf(join(dir, file)));
+    }
   }
   return hash.digest("hex");
 }

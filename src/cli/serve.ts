@@ -73,7 +73,7 @@ function followFiles(
   configure: (generation: Generation) => void,
 ): { reload(cause: string): Promise<void>; close(): void } {
   const { log } = house;
-  let watched = server.current.authDir;
+  let watched = watchedDirs(server.current);
   const watch = (): Watch => watchFiles(file, watched, log, () => void reload("file"));
   let watcher = watch();
   const reload = async (cause: string): Promise<void> => {
@@ -91,14 +91,18 @@ function followFiles(
     configure(generation);
     log.info("reloaded", { cause, generation: generation.number });
     for (const warning of generation.warnings) log.warn(warning);
-    if (generation.authDir !== watched) {
-      watcher.close();
-      watched = generation.authDir;
-      watcher = watch();
-    }
+    const dirs = watchedDirs(generation);
+    if (dirs.join("\0") === watched.join("\0")) return;
+    watcher.close();
+    watched = dirs;
+    watcher = watch();
   };
   onSignal("SIGHUP", () => void reload("SIGHUP"));
   return { reload, close: () => watcher.close() };
+}
+
+function watchedDirs({ authDir, scripts }: Generation): readonly string[] {
+  return [authDir, ...scripts.folders];
 }
 
 /** The log takes its level from the configuration, which may change while it is written to. */

@@ -179,6 +179,8 @@ export interface Exchange {
   /** Known from the hook `call` on; undefined before, and where there is no body to read. */
   readonly call: Call | undefined;
   header(name: string): string | null;
+  /** All headers by lower-case name, but for those that carry credentials or cookies. */
+  openHeaders(): Readonly<Record<string, string>>;
   /** First value of a query parameter, decoded. */
   query(name: string): string | null;
 }

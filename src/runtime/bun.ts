@@ -1,4 +1,5 @@
 import type { Database as EmbeddedDatabase } from "../contract/store.ts";
+import { bundle, openWorker } from "./bun-scripts.ts";
 import type {
   ByteSource,
   Listener,
@@ -171,5 +172,7 @@ export const bunRuntime: Runtime = {
   openPool,
   openStream,
   free,
+  bundle,
+  openWorker,
   openDatabase,
 };

@@ -2,6 +2,7 @@ import process from "node:process";
 import { nodeDatabase } from "./node-database.ts";
 import { listen, openStream } from "./node-listener.ts";
 import { openNodePool } from "./node-pool.ts";
+import { bundle, openWorker } from "./node-scripts.ts";
 import type { Runtime, RuntimeGap } from "./runtime.ts";
 
 /** Variables that name a proxy, as Bun reads them. */
@@ -43,6 +44,8 @@ export function createNodeRuntime(name: "node" | "deno", version: string): Runti
     listen,
     openPool: (options) => openNodePool(options, proxyEnv),
     openStream,
+    bundle,
+    openWorker,
     openDatabase: nodeDatabase(),
   };
 }

@@ -19,6 +19,10 @@ export interface Runtime {
   openStream(source: ByteSource, request: Request): ReadableStream<Uint8Array>;
   /** Takes the memory of bytes back that nobody reads any more; absent: only a collector may. */
   readonly free?: (bytes: Uint8Array) => void;
+  /** Makes one module of a file and all that it imports, but for the runtime's own modules. */
+  bundle(options: BundleOptions): Promise<Bundled>;
+  /** Starts a thread that runs `src/scripts/worker.ts`, with an empty environment. */
+  openWorker(memoryMib: number): Thread;
   /** Its embedded SQLite; undefined where it has none. */
   readonly openDatabase: OpenDatabase | undefined;
 }
@@ -93,4 +97,38 @@ export interface PoolRequest {
   readonly signal: AbortSignal;
   /** On a connection of its own, not on a kept one. */
   readonly fresh?: boolean;
+}
+
+export interface BundleOptions {
+  readonly entry: string;
+  /** Paths in messages and stacks are relative to it. */
+  readonly root: string;
+  /** Modules that are no files, by specifier, as JavaScript. */
+  readonly modules: Readonly<Record<string, string>>;
+  /** Reads a file that is part of it; a throw refuses the bundle. */
+  read(path: string): string;
+}
+
+export type Bundled =
+  | { readonly ok: true; readonly code: string }
+  | { readonly ok: false; readonly failures: readonly BundleFailure[] };
+
+/** Something that is wrong with a source file. */
+export interface BundleFailure {
+  readonly message: string;
+  /** Undefined: nothing in a file. */
+  readonly at:
+    | { readonly file: string; readonly line: number; readonly column: number }
+    | undefined;
+}
+
+/** A thread that takes and gives plain data; it may die at any time. */
+export interface Thread {
+  post(message: unknown): void;
+  /** Called for each message, in order. */
+  onMessage: (message: unknown) => void;
+  /** Called once, when it has ended by itself or by a failure that nobody caught. */
+  onEnd: (reason: string) => void;
+  /** Ends it, whatever it is doing; `onEnd` is not called. */
+  kill(): void;
 }
