@@ -70,13 +70,18 @@ export function createApp(parts: AppParts): Fetch {
     const stop = stopFor(literal.get(path), request);
     if (stop !== undefined) return run(parts, request, path, stop, transport, undefined);
     if (healthPaths.has(path) && isRead(request.method)) return parts.health(path);
-    // Claude Code asks first whether anything is there, without a key.
-    if (path === "/" && request.method === "HEAD") return parts.health(path);
+    if (request.method === "HEAD" && probePaths.has(path)) return parts.health(path);
     // Without a Host (HTTP/1.0) the URL has no origin, and Hono would misread its path.
     if (request.url.startsWith("/")) return runOther(parts, request, path, transport, notFound);
     return app.fetch(request, transport);
   };
 }
+
+/**
+ * Claude Code asks these first whether anything is there, without a key: a probe guesses nothing,
+ * so it must not count as a failed login.
+ */
+const probePaths: ReadonlySet<string> = new Set(["/", "/api/hello"]);
 
 /** The path as it was sent, between authority and query. */
 function literalPath(url: string): string {

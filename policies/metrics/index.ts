@@ -51,7 +51,8 @@ export const policy = definePolicy({
     if (!settings.enabled) return undefined;
     refuseClash(settings, host);
     const counts = host.keep("counts", () => new Counts());
-    const { homes } = host.facts;
+    const { homes, serving } = host.facts;
+    if (serving) prepare(counts, host);
     counts.expectProviders(Object.values(homes));
     const homeOf = (x: Exchange): string =>
       x.surface === "admin" ? "management" : (homes[x.dialect] ?? "none");
@@ -81,6 +82,20 @@ function refuseClash(settings: Settings, { facts }: PolicyHost): void {
   throw configFault("metrics.port", message, "choose another port than server.port");
 }
 
+/** When the first scrape is prepared, in milliseconds after the start, which must not wait for it. */
+const prepareAfterMs = 300;
+
+/** The first scrape would take a tenth of a second: the code is loaded, and run once, before. */
+function prepare(counts: Counts, host: PolicyHost): void {
+  const run = async (): Promise<void> => {
+    const { scrape } = await import("./scrape.ts");
+    await scrape(counts, host.gauges());
+  };
+  // Nobody is waiting: what fails here fails again, and is told, where it is asked for.
+  const timer = setTimeout(() => void run().catch(() => {}), prepareAfterMs);
+  timer.unref?.();
+}
+
 const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
 async function answer(
@@ -98,7 +113,7 @@ async function answer(
   if (method !== "GET" && method !== "HEAD") {
     return say(405, "The metrics can only be read.\n", { allow: "GET, HEAD" });
   }
-  // Loaded where it is used: start stays fast for those who scrape nothing.
+  // Loaded where it is used, or soon after the start: the start itself stays fast.
   const { contentType, scrape } = await import("./scrape.ts");
   const text = await scrape(counts, host.gauges());
   const type = { "content-type": contentType };

@@ -233,10 +233,20 @@ describe("what is not on the map", () => {
     expect(text).toContain("upgrade_required");
   });
 
-  test("a keyless HEAD / is answered as a health probe", async () => {
-    const text = await rawExchange(proxy.url, "HEAD", "/");
-    expect(text).toStartWith("HTTP/1.1 200");
-    expect(text.split("\r\n\r\n")[1]).toBe("");
+  test.each(["/", "/api/hello"])("a keyless HEAD %s is a probe, no failed login", async (path) => {
+    const own = await startProxy({ config: { metrics: { enabled: true, port: 0 } } });
+    // Many more than failures are free.
+    for (let i = 0; i < 40; i++) {
+      const text = await rawExchange(own.url, "HEAD", path);
+      expect(text).toStartWith("HTTP/1.1 200");
+      expect(text.split("\r\n\r\n")[1]).toBe("");
+    }
+    const wrong = [["authorization", "Bearer nobody"]] as const;
+    expect(await rawExchange(own.url, "GET", "/v1/models", wrong)).toStartWith("HTTP/1.1 401");
+    const metrics = await (await fetch(own.greeting.listeners.metrics ?? "")).text();
+    expect(metrics).toContain('cliproxy_auth_failures_total{provider="openai"} 1\n');
+    expect(metrics).toContain('security_events_total{event_type="suspicious_activity"} 0\n');
+    expect(await rawExchange(own.url, "GET", path)).toStartWith("HTTP/1.1 401");
   });
 
   const strangers = [
