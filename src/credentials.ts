@@ -80,5 +80,5 @@ function readOne(path: string, id: string, warnings: string[]): Credential | und
     return undefined;
   }
   const { token, priority, disabled } = parsed.output;
-  return disabled ? undefined : { id, secret: new Secret(token), priority };
+  return disabled ? undefined : { id, kind: "api_key", secret: new Secret(token), priority };
 }

@@ -154,7 +154,7 @@ export function activePolicy(
 }
 
 export function credential(id: string, priority = 0): Credential {
-  return { id, secret: new Secret(`secret-of-${id}`), priority };
+  return { id, kind: "api_key", secret: new Secret(`secret-of-${id}`), priority };
 }
 
 const lineKind: Provider = {
