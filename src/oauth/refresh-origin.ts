@@ -37,7 +37,7 @@ export interface TokenFile {
    * @returns false when the file holds another one, or is gone
    * @throws when it can't be written
    */
-  write(used: Secret, next: NewTokens): boolean;
+  write(used: Secret, next: NewTokens): Promise<boolean>;
 }
 
 export interface NewTokens {
@@ -59,11 +59,11 @@ export function refreshOrigin(
   /** Got, but not on disk yet. */
   let unwritten: { readonly used: Secret; readonly next: NewTokens } | undefined;
 
-  const keep = (used: Secret, next: NewTokens): Renewal => {
+  const keep = async (used: Secret, next: NewTokens): Promise<Renewal> => {
     const rotated = next.refreshToken !== undefined && next.refreshToken.expose() !== used.expose();
     try {
       // First on disk, then in use: who dies in between must find the new refresh token.
-      const isWritten = file.write(used, next);
+      const isWritten = await file.write(used, next);
       unwritten = undefined;
       return isWritten ? { token: next.access, rotated } : { failed: "file_changed" };
     } catch (error) {
