@@ -3,11 +3,13 @@ import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { HostFacts } from "./contract/policy.ts";
-import { readCredentials } from "./credentials.ts";
+import { openCredentialFiles } from "./credential-files.ts";
 import { enforce } from "./enforcement.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import type { House } from "./host.ts";
 import { maskedWarnings } from "./kit/ip-schema.ts";
+import { readClients } from "./oauth/clients.ts";
+import { oauthClaims } from "./oauth/settings.ts";
 import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
 import { dialects, policies, providers as providerKinds, stores } from "./registry.gen.ts";
@@ -25,12 +27,14 @@ import {
   stateClaims,
 } from "./settings.ts";
 import { type HeldState, openState, planState } from "./state.ts";
+import { openVault } from "./vault.ts";
 
 /** All that claim a part of the configuration. */
 export const claimants: readonly Claimant[] = [
   serverClaims,
   authDirClaims,
   providerClaims,
+  oauthClaims,
   loggingClaims,
   stateClaims(stores.map(({ name }) => name)),
   ...policies.map(({ name, config }) => ({ name, keys: config.keys, schema: config.schema })),
@@ -72,13 +76,17 @@ export async function assemble(
     const problem = config.problemAt("server.limits.body_bytes", message, "raise the other one");
     return { ok: false, problems: [problem] };
   }
-  const { dir: authDir } = config.values.get("auth-dir") as { dir: string };
+  const opened = openVault(config);
+  if ("message" in opened) return { ok: false, problems: [opened] };
+  const { dir: authDir } = opened;
+  const { clientOf, problems: ofClients } = readClients(config);
+  if (ofClients.length > 0) return { ok: false, problems: ofClients };
+  const files = openCredentialFiles({ house, runtime, place: opened, repair: serving, clientOf });
   const settings = config.values.get("providers") as ProviderSettings;
   const { streamIdle } = server;
-  const resolved = resolveProviders(settings, streamIdle, config, providerKinds, runtime, (names) =>
-    readCredentials(authDir, names),
-  );
-  const { providers } = resolved;
+  const { read } = files;
+  const resolved = resolveProviders(settings, streamIdle, config, providerKinds, runtime, read);
+  const { providers, shelves } = resolved;
   const closePools = (): void => {
     for (const { pool } of providers) pool?.close();
   };
@@ -112,6 +120,7 @@ export async function assemble(
     dialects,
     enforcement,
     providers,
+    credentials: { files, shelves },
     logging: config.values.get("logging") as LoggingSettings,
     runtime,
     problemAt: config.problemAt,

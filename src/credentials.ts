@@ -1,16 +1,9 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
-import * as v from "valibot";
+import { openAuthStore, type StoredCredentials } from "./kit/auth-store.ts";
+import type { StoredCredential } from "./kit/credential-reading.ts";
 import { Secret } from "./kit/secret.ts";
-import type { Credential } from "./providers.ts";
-
-/** One credential file: `<provider>.json` or `<provider>-<id>.json` in `auth.dir`. */
-const credentialFile = v.looseObject({
-  type: v.literal("api_key"),
-  token: v.pipe(v.string(), v.trim(), v.nonEmpty()),
-  priority: v.optional(v.pipe(v.number(), v.integer()), 0),
-  disabled: v.optional(v.boolean(), false),
-});
+import { noVault, type Vault } from "./kit/vault-settings.ts";
+import type { TokenDesk } from "./oauth/token-desk.ts";
+import type { Credential, TokenSource } from "./providers.ts";
 
 /** What was found in `auth.dir`, and what could not be used. */
 export interface FoundCredentials {
@@ -18,67 +11,76 @@ export interface FoundCredentials {
   readonly warnings: readonly string[];
 }
 
+/** The last good state of each file, by its path: it serves while the file is being written. */
+export type LastGood = Map<string, StoredCredential>;
+
+export interface ReadOptions {
+  readonly vault?: Vault;
+  readonly last?: LastGood;
+  /** Mend modes that are too open, where the files are ours. */
+  readonly repair?: boolean;
+  /** Where tokens that are refreshed come from; absent: such credentials are left out. */
+  readonly desk?: Pick<TokenDesk, "open" | "warnings">;
+}
+
 /** Reads the credential files of the given providers; a bad file is reported, the others serve. */
-export function readCredentials(dir: string, providers: readonly string[]): FoundCredentials {
+export function readCredentials(
+  dir: string,
+  providers: readonly string[],
+  { vault = noVault, last = new Map(), repair = false, desk }: ReadOptions = {},
+): FoundCredentials {
+  const stored = openAuthStore(dir, providers, vault, repair).list();
+  const { usable, warnings } = bridge(stored, last);
+  warnings.push(...vault.warnings);
   const byProvider = new Map<string, Credential[]>();
-  const warnings: string[] = [];
-  for (const file of listFiles(dir, warnings)) {
-    const owner = ownerOf(file, providers);
-    if (owner === undefined) {
-      warnings.push(`${join(dir, file)}: no provider of that name is configured`);
-      continue;
-    }
-    const credential = readOne(join(dir, file), owner.id, warnings);
+  for (const one of usable) {
+    for (const note of one.notes) warnings.push(`${one.path}: ${note}`);
+    if (one.content.disabled) continue;
+    const credential = toCredential(one, desk?.open(one));
     if (credential === undefined) continue;
-    const list = byProvider.get(owner.provider) ?? [];
+    const list = byProvider.get(one.provider) ?? [];
     list.push(credential);
-    byProvider.set(owner.provider, list);
+    byProvider.set(one.provider, list);
   }
+  warnings.push(...(desk?.warnings ?? []));
   for (const list of byProvider.values()) list.sort((a, b) => a.priority - b.priority);
+  const open = usable.filter(({ form }) => form !== "encrypted").length;
+  if (vault.sealsWith !== undefined && open > 0) {
+    const count = open === 1 ? "1 credential is" : `${open} credentials are`;
+    warnings.push(`${dir}: ${count} not encrypted: run \`cliproxy auths encrypt\``);
+  }
   return { byProvider, warnings };
 }
 
-function listFiles(dir: string, warnings: string[]): string[] {
-  try {
-    return readdirSync(dir)
-      .filter((file) => file.endsWith(".json") && !file.startsWith("."))
-      .sort();
-  } catch (error) {
-    const { code } = error as { code?: string };
-    if (code !== "ENOENT") warnings.push(`${dir}: can't be read (${code})`);
-    return [];
+/** A file that is half written keeps what it was; the watcher looks again when it is whole. */
+function bridge(
+  { credentials, refused, notes }: StoredCredentials,
+  last: LastGood,
+): { readonly usable: readonly StoredCredential[]; readonly warnings: string[] } {
+  const warnings = [...notes];
+  const usable = [...credentials];
+  for (const { path, reason, message, mend } of refused) {
+    const before = reason === "unfinished" ? last.get(path) : undefined;
+    if (before !== undefined) {
+      usable.push(before);
+      warnings.push(`${path}: ${message}: the credential that it held still serves`);
+    } else {
+      warnings.push(`${path}: ${message}${mend === "" ? "" : `: ${mend}`}`);
+    }
   }
+  last.clear();
+  for (const one of usable) last.set(one.path, one);
+  usable.sort((a, b) => (a.file < b.file ? -1 : 1));
+  return { usable, warnings };
 }
 
-/** The provider with the longest name that the file name begins with. */
-function ownerOf(
-  file: string,
-  providers: readonly string[],
-): { readonly provider: string; readonly id: string } | undefined {
-  const base = file.slice(0, -".json".length);
-  const owners = providers
-    .filter((name) => base === name || base.startsWith(`${name}-`))
-    .sort((a, b) => b.length - a.length);
-  const provider = owners[0];
-  return provider === undefined ? undefined : { provider, id: base };
-}
-
-function readOne(path: string, id: string, warnings: string[]): Credential | undefined {
-  let content: unknown;
-  try {
-    content = JSON.parse(readFileSync(path, "utf8"));
-    if ((statSync(path).mode & 0o077) !== 0)
-      warnings.push(`${path}: others may read it: chmod 600`);
-  } catch (error) {
-    const { code } = error as { code?: string };
-    warnings.push(`${path}: ${code ?? "is not JSON"}`);
-    return undefined;
-  }
-  const parsed = v.safeParse(credentialFile, content);
-  if (!parsed.success) {
-    warnings.push(`${path}: must be {"type": "api_key", "token": "…"}`);
-    return undefined;
-  }
-  const { token, priority, disabled } = parsed.output;
-  return disabled ? undefined : { id, kind: "api_key", secret: new Secret(token), priority };
+function toCredential(
+  { file, content }: StoredCredential,
+  tokens: TokenSource | undefined,
+): Credential | undefined {
+  const id = file.slice(0, -".json".length);
+  const { priority } = content;
+  if (tokens !== undefined) return { id, kind: "bearer", secret: undefined, priority, tokens };
+  if (content.type !== "api_key") return undefined;
+  return { id, kind: "api_key", secret: new Secret(content.token), priority };
 }

@@ -40,6 +40,8 @@ export interface Enforcement {
   emit(event: SecurityEvent): void;
   /** Tells the policies that they serve. */
   adopted(): void;
+  /** Tells the policies that credential files were read again. */
+  credentialsRead(): void;
   /** Resolves when every policy has let go. */
   dispose(): Promise<void>;
 }
@@ -137,19 +139,21 @@ export async function enforce(
   }
   const listeners: PlannedListener[] = [];
   for (const { hooks } of active) hooks.listen?.({ add: (one) => void listeners.push(one) });
-  const adopted = (): void => {
+  const tellAll = (hook: "adopted" | "credentialsRead"): void => {
     for (const { name, hooks } of active) {
       try {
-        hooks.adopted?.();
+        hooks[hook]?.();
       } catch (error) {
-        log.error("policy failed", { policy: name, hook: "adopted", error });
+        log.error("policy failed", { policy: name, hook, error });
       }
     }
   };
+  const adopted = (): void => tellAll("adopted");
+  const credentialsRead = (): void => tellAll("credentialsRead");
   const { emit } = bench;
   const headers = headersOf(active);
   const told = { planned, operations, listeners, headers };
-  return { ok: true, ...told, pipelines, emit, adopted, dispose };
+  return { ok: true, ...told, pipelines, emit, adopted, credentialsRead, dispose };
 }
 
 function headersOf(active: readonly ActivePolicy[]): Readonly<Record<string, string>> {

@@ -12,12 +12,15 @@ export interface Watch {
   close(): void;
 }
 
+/** What a change is about: credentials can be read again without all the rest. */
+export type Changed = "configuration" | "credentials";
+
 /** Calls back when the content of the configuration or the credentials has changed. */
 export function watchFiles(
   config: string | undefined,
   authDir: string,
   log: Logger,
-  changed: () => void,
+  changed: (what: Changed) => void,
 ): Watch {
   const watchers = new Map<string, FSWatcher>();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -25,10 +28,10 @@ export function watchFiles(
   const settle = (): void => {
     timer = undefined;
     attach();
-    const now = digest(config, authDir);
-    if (now === seen) return;
-    seen = now;
-    changed();
+    const before = seen;
+    seen = digest(config, authDir);
+    if (seen.rest !== before.rest) changed("configuration");
+    else if (seen.credentials !== before.credentials) changed("credentials");
   };
   const stir = (): void => {
     // Not put off by what follows: in a busy folder that would be for ever.
@@ -80,14 +83,19 @@ function nearest(folder: string): { readonly present: string; readonly next?: st
   return next === undefined ? { present } : { present, next };
 }
 
-/** One digest over all that a generation is built from. */
-function digest(config: string | undefined, authDir: string): string {
-  const hash = createHash("sha256");
-  if (config !== undefined) hash.update(contentOf(config));
+/** Digests over all that a generation is built from. */
+function digest(
+  config: string | undefined,
+  authDir: string,
+): { readonly credentials: string; readonly rest: string } {
+  const credentials = createHash("sha256");
+  const rest = createHash("sha256");
+  if (config !== undefined) rest.update(contentOf(config));
   for (const file of filesIn(authDir)) {
+    const hash = file.endsWith(".json") ? credentials : rest;
     hash.update(`\0${file}\0`).update(contentOf(join(authDir, file)));
   }
-  return hash.digest("hex");
+  return { credentials: credentials.digest("hex"), rest: rest.digest("hex") };
 }
 
 function filesIn(dir: string): string[] {

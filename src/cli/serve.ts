@@ -67,7 +67,11 @@ function followFiles(
 ): { reload(cause: string): Promise<void>; close(): void } {
   const { log } = house;
   let watched = server.current.authDir;
-  const watch = (): Watch => watchFiles(file, watched, log, () => void reload("file"));
+  const watch = (): Watch =>
+    watchFiles(file, watched, log, (what) => {
+      if (what === "configuration") void reload("file");
+      else rereadCredentials(server, log);
+    });
   let watcher = watch();
   const reload = async (cause: string): Promise<void> => {
     watcher.note();
@@ -92,6 +96,12 @@ function followFiles(
   };
   onSignal("SIGHUP", () => void reload("SIGHUP"));
   return { reload, close: () => watcher.close() };
+}
+
+function rereadCredentials(server: Server, log: Logger): void {
+  const { changed, warnings } = server.rereadCredentials();
+  if (changed) log.info("credentials changed");
+  for (const warning of warnings) log.warn(warning);
 }
 
 /** The log takes its level from the configuration, which may change while it is written to. */

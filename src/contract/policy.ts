@@ -83,10 +83,33 @@ export interface Hooks {
   adopted?(): void;
   /** Set on every response of the house, health and errors included. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Credential files have changed, and were read again. */
+  credentialsRead?(): void;
   /** Handlers of its management operations, by id. */
   readonly admin?: Readonly<Record<string, AdminHandler>>;
+  /** What `doctor` should know; asked after `create`, before anything serves. */
+  findings?(): readonly Finding[];
   /** After the last exchange of its generation. */
   dispose?(): void | Promise<void>;
+}
+
+/** How bad a finding is, worst first; `serve --strict` refuses a critical one. */
+export const severities = ["critical", "high", "medium", "low", "info"] as const;
+export type Severity = (typeof severities)[number];
+
+/** Something that is not as it should be, for `doctor`; it never holds a secret. */
+export interface Finding {
+  /** Stable, kebab-case, `<area>-<fault>`; listed in docs/doctor.md. */
+  readonly id: string;
+  readonly severity: Severity;
+  /** What is wrong, in a few words, without what differs from case to case. */
+  readonly title: string;
+  /** What was seen, and where: a path, a mode, a key of the configuration. */
+  readonly evidence: string;
+  /** One line that says how to mend it; a command where there is one. */
+  readonly mend: string;
+  /** Page below docs/, with its heading: `doctor.md#files-mode`. */
+  readonly docs: string;
 }
 
 /** Plain data, so that it survives being bundled twice. */
@@ -264,6 +287,27 @@ export interface PolicyHost {
   keep<T>(key: string, make: () => T): T;
   /** State that others can't touch; in shadow mode it is not the one of enforcement. */
   readonly store: Store;
+  readonly credentials: CredentialsInUse;
+}
+
+/** What is known of credentials beside their files. */
+export interface CredentialsInUse {
+  /**
+   * How the access token of a credential is that is refreshed.
+   * @param file name of its file in `auth.dir`
+   */
+  tokenOf(file: string): TokenStatus | undefined;
+  /** Reads the files again at once: who comes next is served by what is in them now. */
+  reread(): void;
+}
+
+export interface TokenStatus {
+  /** Milliseconds since the epoch; undefined: unknown. */
+  readonly expiresAtMs: number | undefined;
+  /** Code of the last refresh, if it failed. */
+  readonly lastError: string | undefined;
+  /** It is not refreshed any more, until its file changes. */
+  readonly isOver: boolean;
 }
 
 /** @param set takes a value and those of the labels, in their order */
