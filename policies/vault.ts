@@ -70,10 +70,14 @@ export const policy = definePolicy({
     const vault = toVault(config);
     const { authDir: dir, providers, serving } = host.facts;
     if (serving) await prepare(dir, vault, host);
-    const stored = openAuthStore(dir, providers, vault, false).list();
-    offerGauge(stored, host);
+    let stored = openAuthStore(dir, providers, vault, false).list();
+    offerGauge(() => stored, host);
     return {
       adopted: () => tellRefused(stored, host),
+      credentialsRead() {
+        stored = openAuthStore(dir, providers, vault, false).list();
+        tellRefused(stored, host);
+      },
       findings: (): readonly Finding[] => findingsOf(dir, stored, vault),
     };
   },
@@ -93,9 +97,10 @@ async function prepare(dir: string, vault: Vault, host: PolicyHost): Promise<voi
   }
 }
 
-function offerGauge({ credentials, refused }: StoredCredentials, host: PolicyHost): void {
+function offerGauge(stored: () => StoredCredentials, host: PolicyHost): void {
   const help = "Credential files by form: encrypted, legacy, plain, or refused.";
   host.gauge("cliproxy_credential_files", help, ["form"], (set) => {
+    const { credentials, refused } = stored();
     for (const form of ["encrypted", "legacy", "plain"] as const) {
       set(credentials.filter((one) => one.form === form).length, form);
     }
