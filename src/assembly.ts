@@ -76,7 +76,7 @@ export async function assemble(
     const problem = config.problemAt("server.limits.body_bytes", message, "raise the other one");
     return { ok: false, problems: [problem] };
   }
-  const opened = openVault(config);
+  const opened = openVault(config, providerKinds);
   if ("message" in opened) return { ok: false, problems: [opened] };
   const { dir: authDir } = opened;
   const { clientOf, problems: ofClients } = readClients(config);

@@ -25,8 +25,21 @@ const defaults = { firstByteMs: 300_000, totalMs: 3_600_000 };
 /** Seconds that an unused connection to a provider is kept: below what providers keep theirs. */
 const idleSeconds = 50;
 
-/** Providers of a configuration without any: the built-in one, which needs no account. */
-const fallback = ["sandbox"];
+/** In a configuration without any: the built-in one, which needs no account. */
+const fallback = "sandbox";
+
+/**
+ * The providers that a file in `auth.dir` may belong to: those configured, and where there are none
+ * the vendors themselves, so that a credential is all that is needed to begin.
+ */
+export function credentialOwners(
+  named: readonly string[],
+  kinds: readonly Provider[],
+): readonly string[] {
+  if (named.length > 0) return named;
+  const vendors = kinds.filter(({ baseUrl }) => baseUrl !== undefined);
+  return [...vendors.map(({ protocol }) => protocol), fallback];
+}
 
 /**
  * Turns settings into providers, or says what is wrong with them.
@@ -41,13 +54,17 @@ export function resolveProviders(
   read: (names: readonly string[]) => FoundCredentials,
 ): ResolvedProviders {
   const named = places.childrenOf("providers");
-  const names = named.length > 0 ? named : fallback;
-  const found = read(names);
+  const found = read(credentialOwners(named, kinds));
+  const owners = [...found.byProvider.keys()].filter((name) => name !== fallback).sort();
+  const names = named.length > 0 ? named : [...owners, fallback];
   const providers: ActiveProvider[] = [];
   const shelves = new Map<string, CredentialShelf>();
   const problems: ConfigProblem[] = [];
   const warnings: string[] = [...found.warnings];
-  if (named.length === 0) warnings.push("no providers are configured: the sandbox answers");
+  if (named.length === 0) {
+    const who = owners.length === 0 ? "the sandbox answers" : `${names.join(", ")} answer`;
+    warnings.push(`no providers are configured: ${who}`);
+  }
   for (const name of names) {
     const shelf = shelfOf(name, settings, found);
     shelves.set(name, shelf);

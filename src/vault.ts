@@ -1,10 +1,12 @@
 import { readdirSync } from "node:fs";
 import type { ConfigProblem } from "./config/problems.ts";
+import type { Provider } from "./contract/plugin.ts";
 import { accessNote } from "./kit/access-note.ts";
 import { openAuthStore } from "./kit/auth-store.ts";
 import { configFault } from "./kit/config-fault.ts";
 import { assertKeyFits, readKeyChecks } from "./kit/key-check.ts";
 import { toVault, type Vault, type VaultSettings } from "./kit/vault-settings.ts";
+import { credentialOwners } from "./provider-settings.ts";
 
 /** What a configuration can tell of a place in its file. */
 interface Places {
@@ -16,7 +18,7 @@ interface Places {
 /** The directory of credentials as a configuration names it. */
 export interface AuthPlace {
   readonly dir: string;
-  /** Names of providers that are configured. */
+  /** Names of providers that a file may belong to. */
   readonly providers: readonly string[];
   readonly vault: Vault;
 }
@@ -25,9 +27,9 @@ export interface AuthPlace {
  * Opens the vault of a configuration: reads its keys, and proves them by the store.
  * @returns a problem where the keys are none, or not those of the store, or the directory is closed
  */
-export function openVault(config: Places): AuthPlace | ConfigProblem {
+export function openVault(config: Places, kinds: readonly Provider[]): AuthPlace | ConfigProblem {
   const { dir } = config.values.get("auth-dir") as { readonly dir: string };
-  const providers = config.childrenOf("providers");
+  const providers = credentialOwners(config.childrenOf("providers"), kinds);
   try {
     const vault = toVault(config.values.get("vault") as VaultSettings);
     assertReadable(dir);
