@@ -81,7 +81,10 @@ export async function assemble(
   const { dir: authDir } = opened;
   const { clientOf, problems: ofClients } = readClients(config);
   if (ofClients.length > 0) return { ok: false, problems: ofClients };
-  const files = openCredentialFiles({ house, runtime, place: opened, repair: serving, clientOf });
+  const isDerived = config.childrenOf("providers").length === 0;
+  const files = openCredentialFiles({
+    ...{ house, runtime, place: opened, repair: serving, isDerived, clientOf },
+  });
   const settings = config.values.get("providers") as ProviderSettings;
   const { streamIdle } = server;
   const { read } = files;
@@ -106,6 +109,7 @@ export async function assemble(
     listenPort: server.port,
     tls: false,
     providers: providers.map(({ name }) => name),
+    credentialOwners: opened.providers,
     homes: homesOf(dialects, providerKinds),
   };
   const enforcement = await enforce(policies, config, house, facts);

@@ -11,6 +11,8 @@ import type { AuthPlace } from "./vault.ts";
 export interface Reread {
   /** Other credentials are used from now on. */
   readonly changed: boolean;
+  /** Where no provider is configured, the files say which there are: now there are others. */
+  readonly needsReload: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -32,11 +34,13 @@ export interface FilesParts {
   readonly place: AuthPlace;
   /** Whether modes that are too open are mended. */
   readonly repair: boolean;
+  /** No provider is configured: the files say which there are. */
+  readonly isDerived: boolean;
   clientOf(provider: string): ProviderClient;
 }
 
 export function openCredentialFiles(parts: FilesParts): CredentialFiles {
-  const { house, runtime, place, repair, clientOf } = parts;
+  const { house, runtime, place, repair, isDerived, clientOf } = parts;
   const { dir, vault } = place;
   const last = lastGood(house);
   let names: readonly string[] = [];
@@ -55,11 +59,15 @@ export function openCredentialFiles(parts: FilesParts): CredentialFiles {
     reread(shelves, emit) {
       const { byProvider, warnings } = look();
       let changed = false;
+      const held = new Set([...shelves].flatMap(([name, { list }]) => (list[0] ? [name] : [])));
       for (const [name, shelf] of shelves) {
         if (shelf.replace(byProvider.get(name) ?? [])) changed = true;
       }
       desk?.adopt(emit);
-      return { changed, warnings };
+      const owned = [...byProvider.keys()];
+      const isLeft = [...shelves].some(([name, { list }]) => list.length === 0 && held.has(name));
+      const needsReload = isDerived && (isLeft || owned.some((name) => !shelves.has(name)));
+      return { changed, needsReload, warnings };
     },
   };
 }

@@ -24,7 +24,7 @@ export interface House {
   /** Access tokens that are refreshed. */
   readonly tokens: TokenKeepers;
   /** Reads the credential files again, for the configuration that serves. */
-  rereadCredentials: () => void;
+  rereadCredentials: () => Promise<void>;
   /** The last reload was refused: the generation before it still serves. */
   reloadRejected: boolean;
 }

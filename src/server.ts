@@ -79,7 +79,9 @@ export class Server {
     }
     prepared.adopt();
     house.gauges.push(...houseGauges(house, runtime, () => this.#countServing()));
-    house.rereadCredentials = () => void this.#current.rereadCredentials();
+    house.rereadCredentials = async () => {
+      if (this.#current.rereadCredentials().needsReload) await this.reload();
+    };
     first.adopted();
   }
 

@@ -21,7 +21,7 @@ export function createHouse(log: Logger): House {
     gauges: [],
     announcements: [],
     tokens: new TokenKeepers(systemClock, log),
-    rereadCredentials: () => {},
+    rereadCredentials: async () => {},
     draining: false,
     reloadRejected: false,
   };

@@ -70,7 +70,7 @@ function followFiles(
   const watch = (): Watch =>
     watchFiles(file, watched, log, (what) => {
       if (what === "configuration") void reload("file");
-      else rereadCredentials(server, log);
+      else if (rereadCredentials(server, log)) void reload("file");
     });
   let watcher = watch();
   const reload = async (cause: string): Promise<void> => {
@@ -98,10 +98,12 @@ function followFiles(
   return { reload, close: () => watcher.close() };
 }
 
-function rereadCredentials(server: Server, log: Logger): void {
-  const { changed, warnings } = server.rereadCredentials();
+/** Returns whether that is not enough. */
+function rereadCredentials(server: Server, log: Logger): boolean {
+  const { changed, needsReload, warnings } = server.rereadCredentials();
   if (changed) log.info("credentials changed");
   for (const warning of warnings) log.warn(warning);
+  return needsReload;
 }
 
 /** The log takes its level from the configuration, which may change while it is written to. */

@@ -297,8 +297,8 @@ export interface CredentialsInUse {
    * @param file name of its file in `auth.dir`
    */
   tokenOf(file: string): TokenStatus | undefined;
-  /** Reads the files again at once: who comes next is served by what is in them now. */
-  reread(): void;
+  /** Reads the files again: who comes after that is served by what is in them now. */
+  reread(): Promise<void>;
 }
 
 export interface TokenStatus {
@@ -343,6 +343,8 @@ export interface HostFacts {
   readonly authDir: string;
   /** Names of the configured providers. */
   readonly providers: readonly string[];
+  /** Names that a credential file may belong to: the vendors' where no provider is configured. */
+  readonly credentialOwners: readonly string[];
   /** The vendor's own kind of provider, by dialect: whom a client meant that got no further. */
   readonly homes: Readonly<Record<string, string>>;
   /** Host the main listener is bound to. */

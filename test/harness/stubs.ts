@@ -239,7 +239,7 @@ export function stubState(clock: Clock): HeldState {
 
 /** The part of a house that refreshes tokens: it has none. */
 export function stubTokens(clock: Clock): Pick<House, "tokens" | "rereadCredentials"> {
-  return { tokens: new TokenKeepers(clock, createLogLines()), rereadCredentials: () => {} };
+  return { tokens: new TokenKeepers(clock, createLogLines()), rereadCredentials: async () => {} };
 }
 
 export interface StubHost extends PolicyHost {
@@ -268,6 +268,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       listenPort: 8317,
       tls: false,
       providers: ["a", "b", "one", "two"],
+      credentialOwners: ["a", "b", "one", "two"],
       homes: { line: "home" },
       serving: false,
       ...facts,
@@ -277,7 +278,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
     gauge: (name, help, labels, read) => void gauges.push({ name, help, labels, read }),
     gauges: () => gauges,
     announce: (made) => void announced.push(made),
-    credentials: { tokenOf: () => undefined, reread: () => {} },
+    credentials: { tokenOf: () => undefined, reread: async () => {} },
     keep<T>(key: string, make: () => T): T {
       if (!kept.has(key)) kept.set(key, make());
       return kept.get(key) as T;
