@@ -3,11 +3,13 @@ import { type LoadedConfig, loadConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect, Provider } from "./contract/plugin.ts";
 import type { HostFacts } from "./contract/policy.ts";
-import { type LastGood, readCredentials } from "./credentials.ts";
+import { openCredentialFiles } from "./credential-files.ts";
 import { enforce } from "./enforcement.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import type { House } from "./host.ts";
 import { maskedWarnings } from "./kit/ip-schema.ts";
+import { readClients } from "./oauth/clients.ts";
+import { oauthClaims } from "./oauth/settings.ts";
 import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
 import { dialects, policies, providers as providerKinds, stores } from "./registry.gen.ts";
@@ -35,6 +37,7 @@ export const claimants: readonly Claimant[] = [
   serverClaims,
   authDirClaims,
   providerClaims,
+  oauthClaims,
   loggingClaims,
   stateClaims(stores.map(({ name }) => name)),
   scriptFolderClaims,
@@ -95,14 +98,18 @@ async function assembleWith(
   }
   const opened = openVault(config, providerKinds);
   if ("message" in opened) return { ok: false, problems: [opened] };
-  const { dir: authDir, vault } = opened;
-  const last = lastGood(house);
+  const { dir: authDir } = opened;
+  const { clientOf, problems: ofClients } = readClients(config);
+  if (ofClients.length > 0) return { ok: false, problems: ofClients };
+  const isDerived = config.childrenOf("providers").length === 0;
+  const files = openCredentialFiles({
+    ...{ house, runtime, place: opened, repair: serving, isDerived, clientOf },
+  });
   const settings = config.values.get("providers") as ProviderSettings;
   const { streamIdle } = server;
-  const resolved = resolveProviders(settings, streamIdle, config, providerKinds, runtime, (names) =>
-    readCredentials(authDir, names, { vault, last, repair: serving }),
-  );
-  const { providers } = resolved;
+  const { read } = files;
+  const resolved = resolveProviders(settings, streamIdle, config, providerKinds, runtime, read);
+  const { providers, shelves } = resolved;
   const closePools = (): void => {
     for (const { pool } of providers) pool?.close();
   };
@@ -122,6 +129,7 @@ async function assembleWith(
     listenPort: server.port,
     tls: false,
     providers: providers.map(({ name }) => name),
+    credentialOwners: opened.providers,
     homes: homesOf(dialects, providerKinds),
   };
   const own = scripts.toPolicies((name) => config.values.get(rolloutName(name)) as ScriptRollout);
@@ -138,6 +146,7 @@ async function assembleWith(
     enforcement,
     providers,
     scripts: { folders: scripts.folders, files: scripts.files },
+    credentials: { files, shelves },
     logging: config.values.get("logging") as LoggingSettings,
     runtime,
     problemAt: config.problemAt,
@@ -156,14 +165,6 @@ async function assembleWith(
     ],
   });
   return { ok: true, generation };
-}
-
-/** Outlives a reload: what a credential file held before it was being written. */
-function lastGood({ kept }: House): LastGood {
-  const key = "core\0credentials";
-  const last = kept.get(key) ?? new Map();
-  kept.set(key, last);
-  return last as LastGood;
 }
 
 const builtInNames: ReadonlySet<string> = new Set(policies.map(({ name }) => name));

@@ -63,9 +63,12 @@ async function fetchList(provider: ActiveProvider): Promise<readonly string[]> {
   const { kind, pool, base, credentials } = provider;
   if (pool === undefined) return kind.readModels(undefined);
   const headers: Record<string, string> = { ...kind.defaultHeaders, "accept-encoding": "identity" };
-  const secret = credentials[0]?.secret;
+  const [credential] = credentials;
+  const secret = credential?.secret ?? (await credential?.tokens?.acquire());
   if (secret === undefined && kind.credential === "required") return [];
-  if (secret !== undefined) kind.authorize(headers, secret.expose());
+  if (credential !== undefined && secret !== undefined) {
+    kind.authorize(headers, secret.expose(), credential.kind);
+  }
   const url = base + kind.path("models", "");
   const signal = AbortSignal.timeout(deadlineMs);
   const response = await pool.fetch(url, { method: "GET", headers, body: undefined, signal });

@@ -2,7 +2,8 @@ import { openAuthStore, type StoredCredentials } from "./kit/auth-store.ts";
 import type { StoredCredential } from "./kit/credential-reading.ts";
 import { Secret } from "./kit/secret.ts";
 import { noVault, type Vault } from "./kit/vault-settings.ts";
-import type { Credential } from "./providers.ts";
+import type { TokenDesk } from "./oauth/token-desk.ts";
+import type { Credential, TokenSource } from "./providers.ts";
 
 /** What was found in `auth.dir`, and what could not be used. */
 export interface FoundCredentials {
@@ -18,13 +19,15 @@ export interface ReadOptions {
   readonly last?: LastGood;
   /** Mend modes that are too open, where the files are ours. */
   readonly repair?: boolean;
+  /** Where tokens that are refreshed come from; absent: such credentials are left out. */
+  readonly desk?: Pick<TokenDesk, "open" | "warnings">;
 }
 
 /** Reads the credential files of the given providers; a bad file is reported, the others serve. */
 export function readCredentials(
   dir: string,
   providers: readonly string[],
-  { vault = noVault, last = new Map(), repair = false }: ReadOptions = {},
+  { vault = noVault, last = new Map(), repair = false, desk }: ReadOptions = {},
 ): FoundCredentials {
   const stored = openAuthStore(dir, providers, vault, repair).list();
   const { usable, warnings } = bridge(stored, last);
@@ -32,12 +35,14 @@ export function readCredentials(
   const byProvider = new Map<string, Credential[]>();
   for (const one of usable) {
     for (const note of one.notes) warnings.push(`${one.path}: ${note}`);
-    const credential = toCredential(one, warnings);
+    if (one.content.disabled) continue;
+    const credential = toCredential(one, desk?.open(one));
     if (credential === undefined) continue;
     const list = byProvider.get(one.provider) ?? [];
     list.push(credential);
     byProvider.set(one.provider, list);
   }
+  warnings.push(...(desk?.warnings ?? []));
   for (const list of byProvider.values()) list.sort((a, b) => a.priority - b.priority);
   const open = usable.filter(({ form }) => form !== "encrypted").length;
   if (vault.sealsWith !== undefined && open > 0) {
@@ -70,14 +75,12 @@ function bridge(
 }
 
 function toCredential(
-  { file, path, content }: StoredCredential,
-  warnings: string[],
+  { file, content }: StoredCredential,
+  tokens: TokenSource | undefined,
 ): Credential | undefined {
-  if (content.disabled) return undefined;
-  if (content.type !== "api_key") {
-    warnings.push(`${path}: type ${content.type} is kept, but not used`);
-    return undefined;
-  }
   const id = file.slice(0, -".json".length);
-  return { id, secret: new Secret(content.token), priority: content.priority };
+  const { priority } = content;
+  if (tokens !== undefined) return { id, kind: "bearer", secret: undefined, priority, tokens };
+  if (content.type !== "api_key") return undefined;
+  return { id, kind: "api_key", secret: new Secret(content.token), priority };
 }

@@ -44,6 +44,8 @@ export interface Enforcement {
   adopted(): void;
   /** What the policies would have `doctor` know. */
   findings(): readonly Finding[];
+  /** Tells the policies that credential files were read again. */
+  credentialsRead(): void;
   /** Resolves when every policy has let go. */
   dispose(): Promise<void>;
 }
@@ -141,19 +143,21 @@ export async function enforce(
   }
   const listeners: PlannedListener[] = [];
   for (const { hooks } of active) hooks.listen?.({ add: (one) => void listeners.push(one) });
-  const adopted = (): void => {
+  const tellAll = (hook: "adopted" | "credentialsRead"): void => {
     for (const { name, hooks } of active) {
       try {
-        hooks.adopted?.();
+        hooks[hook]?.();
       } catch (error) {
-        log.error("policy failed", { policy: name, hook: "adopted", error });
+        log.error("policy failed", { policy: name, hook, error });
       }
     }
   };
+  const adopted = (): void => tellAll("adopted");
+  const credentialsRead = (): void => tellAll("credentialsRead");
   const { emit } = bench;
   const headers = headersOf(active);
   const told = { planned, operations, listeners, headers, findings: () => findingsOf(active) };
-  return { ok: true, ...told, pipelines, emit, adopted, dispose };
+  return { ok: true, ...told, pipelines, emit, adopted, credentialsRead, dispose };
 }
 
 /** Of every policy; one that fails is a finding itself, and hides no other. */

@@ -4,6 +4,8 @@ import { createFindClient } from "./client-address.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
 import type { Finding, PlannedListener, SecurityEvent } from "./contract/policy.ts";
+import type { CredentialFiles, Reread } from "./credential-files.ts";
+import type { CredentialShelf } from "./credential-shelf.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { House } from "./host.ts";
 import { createIpSet } from "./kit/ip-set.ts";
@@ -36,6 +38,8 @@ export interface Generation {
   adopted(): void;
   /** What its policies would have `doctor` know. */
   findings(): readonly Finding[];
+  /** Reads the credential files again: the next request is served by what is in them now. */
+  rereadCredentials(): Reread;
   /** A problem at a dotted path of its configuration. */
   problemAt(path: string, message: string, mend: string): ConfigProblem;
   /** Lets no further request in; what it holds is disposed when its last exchange has ended. */
@@ -58,13 +62,18 @@ export interface GenerationParts
   readonly enforcement: Enforcement;
   readonly dialects: readonly Dialect[];
   readonly providers: readonly ActiveProvider[];
+  readonly credentials: {
+    readonly files: CredentialFiles;
+    readonly shelves: ReadonlyMap<string, CredentialShelf>;
+  };
   readonly runtime: Runtime;
 }
 
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
-  const { pipelines, listeners, headers, emit, adopted, findings } = enforcement;
+  const { pipelines, listeners, headers, emit, findings } = enforcement;
+  const { files, shelves } = parts.credentials;
   generations += 1;
   const number = generations;
   const proxies = createIpSet(server.trustedProxies.map(({ range }) => range));
@@ -117,7 +126,16 @@ export function createGeneration(parts: GenerationParts): Generation {
   const { logging, authDir, plan, warnings, problemAt, scripts } = parts;
   return {
     ...{ number, fetch, headers, server, logging, authDir, plan, warnings, problemAt },
-    ...{ listeners, emit, adopted, findings, scripts },
+    ...{ listeners, emit, findings, scripts },
+    adopted() {
+      files.adopt(emit);
+      enforcement.adopted();
+    },
+    rereadCredentials() {
+      const reread = files.reread(shelves, emit);
+      enforcement.credentialsRead();
+      return reread;
+    },
     retire() {
       if (retired) return;
       retired = true;

@@ -1,3 +1,4 @@
+import { renewed, secretFor } from "./attempt-secret.ts";
 import {
   type BodyBudget,
   type BodyLimits,
@@ -12,8 +13,10 @@ import type { Logger } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import type { FactKeys } from "./kit/fact-keys.ts";
+import type { Secret } from "./kit/secret.ts";
 import { passOn, type ReplyHouse } from "./pass-on.ts";
 import type { MaybePromise } from "./pipeline.ts";
+import type { ActiveProvider } from "./providers.ts";
 import { refuse } from "./reply.ts";
 import type { Candidate, Router } from "./router.ts";
 import { sendUpstream } from "./upstream.ts";
@@ -82,8 +85,19 @@ async function tryCandidates(
 ): Promise<Response> {
   let last: Failed | undefined;
   let skipped: Refusal | undefined;
-  for (let index = 0; index < candidates.length; index++) {
-    const candidate = candidates[index] as Candidate;
+  /** The candidate whose token was renewed: once is enough. */
+  let renewedAt = -1;
+  for (let index = 0, at = 0; at < candidates.length; index++, at++) {
+    const candidate = candidates[at] as Candidate;
+    const { provider, credential, model } = candidate;
+    const found = secretFor(x, credential);
+    const secret = found instanceof Promise ? await found : found;
+    if (secret !== undefined && "code" in secret) {
+      if (x.stopped !== undefined) return refuse(x, x.stopped);
+      if (x.isClientGone) return leave(x);
+      skipped = earlier(skipped, secret);
+      continue;
+    }
     const attempt = toAttempt(index, candidate);
     const gate = x.route.pipeline.attempt(x, attempt);
     const verdict = gate instanceof Promise ? await gate : gate;
@@ -94,18 +108,24 @@ async function tryCandidates(
       continue;
     }
     x.beginAttempt(attempt);
-    const { provider, credential, model } = candidate;
     const body = withModel(parsed, model);
-    const answer = await sendUpstream(x, { provider, credential, model, body });
+    const answer = await sendUpstream(x, { provider, credential, secret, model, body });
     if (body !== parsed.body && isLong(body)) house.free(body);
     if (answer !== undefined && "response" in answer && answer.response.status < 400) {
       return passOn(x, provider, answer, house);
     }
-    const isLast = index === candidates.length - 1;
-    const outcome = await explain(x, house, candidate, answer, isLast);
+    const mayRenew =
+      credential?.tokens !== undefined && secret !== undefined && renewedAt !== at && is401(answer);
+    const isLast = at === candidates.length - 1 && !mayRenew;
+    const outcome = await explain(x, house, provider, secret, answer, isLast);
     if (outcome instanceof Response) return outcome;
     last = outcome;
     if (x.stopped !== undefined) break;
+    // The token had expired early, or was revoked: the same way once more, with another one.
+    if (mayRenew && (await renewed(x, credential, secret))) {
+      renewedAt = at;
+      at -= 1;
+    }
   }
   return last === undefined ? refuse(x, skipped ?? { code: "all_skipped" }) : last();
 }
@@ -125,7 +145,8 @@ type Failed = () => MaybePromise<Response>;
 async function explain(
   x: RunningExchange,
   house: CallHouse,
-  { provider, credential }: Candidate,
+  provider: ActiveProvider,
+  sent: Secret | undefined,
   answer: Awaited<ReturnType<typeof sendUpstream>>,
   isLast: boolean,
 ): Promise<Response | Failed> {
@@ -145,7 +166,7 @@ async function explain(
   }
   const { response } = answer;
   const { status } = response;
-  const error = await readUpstreamError(answer, credential);
+  const error = await readUpstreamError(answer, sent);
   const why = classOf(error, provider.kind);
   const refusal = toRefusal(error, why);
   const mayTryNext = !isLast && why !== "final";
@@ -156,6 +177,10 @@ async function explain(
   const tell: Failed = () =>
     refusal === undefined ? passError(x, error) : refuse(x, refusal, response);
   return mayTryNext ? tell : tell();
+}
+
+function is401(answer: Awaited<ReturnType<typeof sendUpstream>>): boolean {
+  return answer !== undefined && "response" in answer && answer.response.status === 401;
 }
 
 /** The client has left before an answer came; nobody reads what is returned. */

@@ -1,6 +1,7 @@
 import type { EventType, Gauge, HostFacts, PolicyHost, SecurityEvent } from "./contract/policy.ts";
 import type { Clock, Logger } from "./contract/types.ts";
 import type { Live } from "./live.ts";
+import type { TokenKeepers } from "./oauth/token-keepers.ts";
 import type { HeldState } from "./state.ts";
 
 /** What outlives generations: the process has one. */
@@ -20,6 +21,10 @@ export interface House {
   readonly announcements: Announcement[];
   /** New requests are refused; running ones finish. */
   draining: boolean;
+  /** Access tokens that are refreshed. */
+  readonly tokens: TokenKeepers;
+  /** Reads the credential files again, for the configuration that serves. */
+  rereadCredentials: () => Promise<void>;
   /** The last reload was refused: the generation before it still serves. */
   reloadRejected: boolean;
 }
@@ -73,5 +78,9 @@ export function lend(
     },
     store: state.store.namespace(mode === "shadow" ? `${policy}:shadow` : policy),
     announce: (announcement) => void announcements.push(announcement),
+    credentials: {
+      tokenOf: (file) => house.tokens.get(file.replace(/\.json$/, "")),
+      reread: () => house.rereadCredentials(),
+    },
   };
 }

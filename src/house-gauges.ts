@@ -22,6 +22,7 @@ export function houseGauges(
     one("cliproxy_reload_rejected", "1: the last reload was refused.", () =>
       Number(house.reloadRejected),
     ),
+    ...house.tokens.gauges,
     one("cliproxy_draining", "1: new requests are refused.", () => Number(house.draining)),
     many("cliproxy_build_info", "What runs here.", ["version", "runtime"], (set) =>
       set(1, version, `${runtime.name} ${runtime.version}`),

@@ -74,19 +74,17 @@ export function toPlannedPolicy(
 
 const ownList = "its own list" as const;
 
-export function toPlannedProvider({
-  name,
-  kind,
-  base,
-  credentials,
-  models,
-}: ActiveProvider): PlannedProvider {
+export function toPlannedProvider(provider: ActiveProvider): PlannedProvider {
+  const { name, kind, base, models } = provider;
   return {
     name,
     protocol: kind.protocol,
     base: base === "" ? "in process" : base,
     dialects: kind.dialects,
-    credentials: credentials.length,
+    // Asked when it is told: files of credentials come and go.
+    get credentials() {
+      return provider.credentials.length;
+    },
     models: models?.map((m) => m.name) ?? (kind.answer ? kind.readModels(undefined) : ownList),
   };
 }

@@ -1,7 +1,8 @@
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Provider } from "./contract/plugin.ts";
+import { CredentialShelf } from "./credential-shelf.ts";
 import type { FoundCredentials } from "./credentials.ts";
-import { type ActiveProvider, type Credential, isLoopbackHost, toBase } from "./providers.ts";
+import { type ActiveProvider, isLoopbackHost, toBase } from "./providers.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { ProviderSettings } from "./settings.ts";
 
@@ -14,6 +15,8 @@ export interface ConfigPlaces {
 
 export interface ResolvedProviders {
   readonly providers: readonly ActiveProvider[];
+  /** The credentials of each, by its name. */
+  readonly shelves: ReadonlyMap<string, CredentialShelf>;
   readonly problems: readonly ConfigProblem[];
   readonly warnings: readonly string[];
 }
@@ -55,6 +58,7 @@ export function resolveProviders(
   const owners = [...found.byProvider.keys()].filter((name) => name !== fallback).sort();
   const names = named.length > 0 ? named : [...owners, fallback];
   const providers: ActiveProvider[] = [];
+  const shelves = new Map<string, CredentialShelf>();
   const problems: ConfigProblem[] = [];
   const warnings: string[] = [...found.warnings];
   if (named.length === 0) {
@@ -62,7 +66,9 @@ export function resolveProviders(
     warnings.push(`no providers are configured: ${who}`);
   }
   for (const name of names) {
-    const made = resolveOne(name, settings, streamIdleMs, places, kinds, runtime, found);
+    const shelf = shelfOf(name, settings, found);
+    shelves.set(name, shelf);
+    const made = resolveOne(name, settings, streamIdleMs, places, kinds, runtime, shelf);
     if ("path" in made) problems.push(made);
     else providers.push(made);
   }
@@ -71,7 +77,14 @@ export function resolveProviders(
       warnings.push(`provider ${name} has no credential: set providers.${name}.api_key`);
     }
   }
-  return { providers, problems, warnings };
+  return { providers, shelves, problems, warnings };
+}
+
+function shelfOf(name: string, { apiKey }: ProviderSettings, found: FoundCredentials) {
+  const secret = apiKey[name];
+  const inline = { id: `${name}-inline`, kind: "api_key" as const, secret, priority: 0 };
+  const ofFiles = found.byProvider.get(name) ?? [];
+  return new CredentialShelf(secret === undefined ? [] : [inline], ofFiles);
 }
 
 function resolveOne(
@@ -81,7 +94,7 @@ function resolveOne(
   places: ConfigPlaces,
   kinds: readonly Provider[],
   runtime: Runtime,
-  found: FoundCredentials,
+  shelf: CredentialShelf,
 ): ActiveProvider | ConfigProblem {
   const at = `providers.${name}`;
   if (!/^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name)) {
@@ -105,16 +118,13 @@ function resolveOne(
   if (idle) return places.problemAt(`${at}.${idle}`, "does nothing for this protocol", "remove it");
   const address = baseOf(name, kind, settings, places);
   if ("path" in address) return address;
-  const inline = settings.apiKey[name];
-  const credentials: Credential[] = [
-    ...(inline === undefined ? [] : [{ id: `${name}-inline`, secret: inline, priority: 0 }]),
-    ...(found.byProvider.get(name) ?? []),
-  ].sort((a, b) => a.priority - b.priority);
   return {
     name,
     kind,
     base: address.base,
-    credentials,
+    get credentials() {
+      return shelf.list;
+    },
     timeouts: {
       firstByteMs: settings.firstByte[name] ?? defaults.firstByteMs,
       idleMs: settings.idle[name] ?? streamIdleMs,

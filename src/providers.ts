@@ -1,4 +1,4 @@
-import type { Provider } from "./contract/plugin.ts";
+import type { CredentialKind, Provider } from "./contract/plugin.ts";
 import type { Surface } from "./contract/types.ts";
 import type { Secret } from "./kit/secret.ts";
 import type { Pool } from "./runtime/runtime.ts";
@@ -6,9 +6,24 @@ import type { Pool } from "./runtime/runtime.ts";
 /** One credential of a provider; the secret is exposed only when a request is sent. */
 export interface Credential {
   readonly id: string;
-  readonly secret: Secret;
+  readonly kind: CredentialKind;
+  /** Undefined: `tokens` has it, as long as it is good. */
+  readonly secret: Secret | undefined;
   /** Lower goes first. */
   readonly priority: number;
+  readonly tokens?: TokenSource;
+}
+
+/** Gives the access token of a credential that is refreshed. */
+export interface TokenSource {
+  /** The token, if it is good now. */
+  current(): Secret | undefined;
+  /** Waits for a good one; undefined: there is none now. */
+  acquire(): Promise<Secret | undefined>;
+  /** Tells that the provider has refused one; whether there is another one by now. */
+  renew(refused: Secret): Promise<boolean>;
+  /** Milliseconds until asking again makes sense. */
+  readonly waitMs: number;
 }
 
 /** Deadlines of a provider, in milliseconds. */
@@ -24,6 +39,7 @@ export interface ActiveProvider {
   readonly kind: Provider;
   /** Origin and path up to and with the version, without a slash at the end; empty in process. */
   readonly base: string;
+  /** In order of priority; another list takes its place when files of credentials change. */
   readonly credentials: readonly Credential[];
   readonly timeouts: ProviderTimeouts;
   /** Undefined: whatever the provider itself lists. */

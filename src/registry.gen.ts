@@ -17,7 +17,7 @@ import { policy as policyRateLimitServer } from "../policies/rate-limit-server.t
 import { policy as policyRequestLimits } from "../policies/request-limits.ts";
 import { policy as policySecurityHeaders } from "../policies/security-headers.ts";
 import { policy as policyUsage } from "../policies/usage/index.ts";
-import { policy as policyVault } from "../policies/vault.ts";
+import { policy as policyVault } from "../policies/vault/index.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
 import { dialect as dialectGemini } from "../plugins/dialects/gemini/index.ts";
 import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";

@@ -23,10 +23,12 @@ export interface Router {
 interface Target {
   readonly provider: ActiveProvider;
   readonly model: string;
+  /** What the ways were made of: the provider may have others by now. */
+  credentials: readonly Credential[];
   /** In order of priority. */
-  readonly ways: readonly Candidate[];
+  ways: readonly Candidate[];
   /** How many of the first ways take turns. */
-  readonly equals: number;
+  equals: number;
 }
 
 /**
@@ -77,6 +79,9 @@ export function createRouter(
       const targets = find(model);
       const [first] = targets;
       if (first === undefined) return { code: "model_not_found" };
+      for (const target of targets) {
+        if (target.credentials !== target.provider.credentials) renew(target);
+      }
       const candidates =
         targets.length === 1 && first.equals <= 1 && speaks(first, dialect)
           ? first.ways
@@ -97,13 +102,22 @@ function speaks({ provider }: Target, dialect: string): boolean {
 }
 
 function toTarget(provider: ActiveProvider, model: string): Target {
+  const target = { provider, model, credentials: [], ways: [], equals: 0 };
+  renew(target);
+  return target;
+}
+
+function renew(target: Target): void {
+  const { provider, model } = target;
   const { credentials, kind } = provider;
   const ways: Candidate[] = credentials.map((credential) => ({ provider, credential, model }));
   if (ways.length === 0 && kind.credential !== "required") {
     ways.push({ provider, credential: undefined, model });
   }
   const best = credentials[0]?.priority;
-  return { provider, model, ways, equals: credentials.filter((c) => c.priority === best).length };
+  target.credentials = credentials;
+  target.ways = ways;
+  target.equals = credentials.filter((c) => c.priority === best).length;
 }
 
 /** Credentials of the lowest priority first; equals take turns. */

@@ -1,5 +1,6 @@
 import { assemble, type ConfigSource } from "./assembly.ts";
 import type { ConfigProblem } from "./config/problems.ts";
+import type { Reread } from "./credential-files.ts";
 import type { Generation } from "./generation.ts";
 import type { House } from "./host.ts";
 import { houseGauges } from "./house-gauges.ts";
@@ -80,6 +81,9 @@ export class Server {
     }
     prepared.adopt();
     house.gauges.push(...houseGauges(house, runtime, () => this.#countServing()));
+    house.rereadCredentials = async () => {
+      if (this.#current.rereadCredentials().needsReload) await this.reload();
+    };
     first.adopted();
   }
 
@@ -96,6 +100,16 @@ export class Server {
   /** Where else it listens, by what is behind it. */
   get sideUrls(): Readonly<Record<string, string>> {
     return this.#side.urls;
+  }
+
+  /** Credential files have changed: no request waits for that, and no stream ends. */
+  rereadCredentials(): Reread {
+    const { emit, rereadCredentials } = this.#current;
+    const reread = rereadCredentials();
+    if (reread.changed) {
+      emit({ type: "config_change", result: "applied", details: { what: "credentials" } });
+    }
+    return reread;
   }
 
   /** Builds a new generation and swaps it in; a bad one leaves the old one serving. */
@@ -180,6 +194,7 @@ export class Server {
 
   /** Disposes all generations: what they have still to write is written when this resolves. */
   async end(): Promise<void> {
+    this.#parts.house.tokens.close();
     await Promise.all([...this.#generations].map((generation) => generation.end()));
   }
 

@@ -3,7 +3,7 @@ import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toClientHeaders } from "./headers.ts";
 import { readText } from "./kit/read-text.ts";
-import type { Credential } from "./providers.ts";
+import type { Secret } from "./kit/secret.ts";
 import { send } from "./reply.ts";
 import type { UpstreamAnswer } from "./upstream.ts";
 
@@ -28,11 +28,12 @@ export interface UpstreamError {
 
 /**
  * Reads a provider's error body: JSON only, within bounds, and without the credential in it.
+ * @param sent the secret that the request was sent with
  * @param withinMs how long it may take, in milliseconds
  */
 export async function readUpstreamError(
   answer: UpstreamAnswer,
-  credential: Credential | undefined,
+  sent: Secret | undefined,
   withinMs = errorBodyMs,
 ): Promise<UpstreamError> {
   const { response, cancel } = answer;
@@ -43,7 +44,7 @@ export async function readUpstreamError(
   cancel();
   const plain = text === undefined ? undefined : normalForm(text);
   if (plain === undefined) return { status, headers, body: undefined };
-  const secret = credential?.secret.expose();
+  const secret = sent?.expose();
   if (secret !== undefined && plain.includes(secret)) return { status, headers, body: undefined };
   return { status, headers, body: text };
 }

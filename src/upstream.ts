@@ -2,6 +2,7 @@ import type { ErrorCode } from "./contract/errors.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
+import type { Secret } from "./kit/secret.ts";
 import { type ActiveProvider, type Credential, upstreamUrl } from "./providers.ts";
 import type { PoolAnswer } from "./runtime/runtime.ts";
 
@@ -17,6 +18,8 @@ const staleMs = { least: 100, most: 1000 };
 export interface UpstreamCall {
   readonly provider: ActiveProvider;
   readonly credential: Credential | undefined;
+  /** The credential's, as it is now. */
+  readonly secret: Secret | undefined;
   readonly model: string;
   readonly body: Uint8Array;
 }
@@ -86,7 +89,7 @@ export async function sendUpstream(
 /** The request of one attempt, ready to be sent. */
 function prepare(
   x: RunningExchange,
-  { provider, credential, model, body }: UpstreamCall,
+  { provider, credential, secret, model, body }: UpstreamCall,
   signal: AbortSignal,
 ): (fresh: boolean) => Promise<PoolAnswer> {
   const { kind, pool } = provider;
@@ -99,7 +102,9 @@ function prepare(
   }
   if (pool === undefined) throw new Error(`provider ${provider.name} has no pool`);
   const headers = toUpstreamHeaders(x.request.headers, kind.defaultHeaders);
-  if (credential !== undefined) kind.authorize(headers, credential.secret.expose());
+  if (credential !== undefined && secret !== undefined) {
+    kind.authorize(headers, secret.expose(), credential.kind);
+  }
   const url = upstreamUrl(provider, x.surface, model, x.call?.verb, toUpstreamQuery(x.request.url));
   return (fresh) => pool.fetch(url, { method: "POST", headers, body, signal, fresh });
 }

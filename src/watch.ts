@@ -12,15 +12,21 @@ export interface Watch {
   close(): void;
 }
 
-/**
- * Calls back when the content of the configuration, or of a directory, has changed.
- * @param dirs of credentials and policies; what lies deeper is not looked at
- */
+/** What a change is about: credentials can be read again without all the rest. */
+export type Changed = "configuration" | "credentials";
+
+/** Directories that are looked at; what lies deeper in them is not. */
+export interface WatchedDirs {
+  readonly credentials: string;
+  readonly others: readonly string[];
+}
+
+/** Calls back when the content of the configuration, or of a directory, has changed. */
 export function watchFiles(
   config: string | undefined,
-  dirs: readonly string[],
+  dirs: WatchedDirs,
   log: Logger,
-  changed: () => void,
+  changed: (what: Changed) => void,
 ): Watch {
   const watchers = new Map<string, FSWatcher>();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -28,17 +34,17 @@ export function watchFiles(
   const settle = (): void => {
     timer = undefined;
     attach();
-    const now = digest(config, dirs);
-    if (now === seen) return;
-    seen = now;
-    changed();
+    const before = seen;
+    seen = digest(config, dirs);
+    if (seen.rest !== before.rest) changed("configuration");
+    else if (seen.credentials !== before.credentials) changed("credentials");
   };
   const stir = (): void => {
     // Not put off by what follows: in a busy folder that would be for ever.
     timer ??= setTimeout(settle, settleMs);
   };
   // Folders, not files: editors and Kubernetes replace a file by renaming another over it.
-  const folders = new Set(dirs.map((dir) => resolve(dir)));
+  const folders = new Set([dirs.credentials, ...dirs.others].map((dir) => resolve(dir)));
   if (config !== undefined) folders.add(dirname(resolve(config)));
   const attach = (): void => {
     for (const folder of folders) {
@@ -83,16 +89,22 @@ function nearest(folder: string): { readonly present: string; readonly next?: st
   return next === undefined ? { present } : { present, next };
 }
 
-/** One digest over all that a generation is built from. */
-function digest(config: string | undefined, dirs: readonly string[]): string {
-  const hash = createHash("sha256");
-  if (config !== undefined) hash.update(contentOf(config));
-  for (const dir of dirs) {
-    for (const file of filesIn(dir)) {
-      hash.update(`\0${file}\0`).update(contentOf(join(dir, file)));
-    }
+/** Digests over all that a generation is built from. */
+function digest(
+  config: string | undefined,
+  dirs: WatchedDirs,
+): { readonly credentials: string; readonly rest: string } {
+  const credentials = createHash("sha256");
+  const rest = createHash("sha256");
+  if (config !== undefined) rest.update(contentOf(config));
+  for (const dir of dirs.others) {
+    for (const file of filesIn(dir)) rest.update(`\0${file}\0`).update(contentOf(join(dir, file)));
   }
-  return hash.digest("hex");
+  for (const file of filesIn(dirs.credentials)) {
+    const hash = file.endsWith(".json") ? credentials : rest;
+    hash.update(`\0${file}\0`).update(contentOf(join(dirs.credentials, file)));
+  }
+  return { credentials: credentials.digest("hex"), rest: rest.digest("hex") };
 }
 
 function filesIn(dir: string): string[] {

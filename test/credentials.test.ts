@@ -91,7 +91,7 @@ describe("readCredentials", () => {
 
   test("the token itself, trimmed", () => {
     const found = read({ "claude.json": key(` ${canary}\n`) }, ["claude"]);
-    expect(found.byProvider.get("claude")?.[0]?.secret.expose()).toBe(canary);
+    expect(found.byProvider.get("claude")?.[0]?.secret?.expose()).toBe(canary);
   });
 
   test("no directory is no credential and no warning", () => {

@@ -12,6 +12,7 @@ import {
   createStubHouse,
   startExchange,
   stubState,
+  stubTokens,
 } from "./harness/stubs.ts";
 
 /** Enforces one made-up policy as a configuration rolls it out. */
@@ -36,6 +37,7 @@ async function start(covers: Coverage, yaml: string, required = false) {
   const house: House = {
     ...{ live, clock, log: createLogLines(), kept: new Map(), budget: { held: 0 } },
     ...{ gauges: [], announcements: [], draining: false, reloadRejected: false },
+    ...stubTokens(clock),
     state: stubState(clock),
   };
   const made = await enforce([policy], config, house, createStubHost().facts);
@@ -98,6 +100,7 @@ describe("what a policy gives to all responses, and may do to running ones", () 
     const house: House = {
       ...{ live, clock, log: createLogLines(), kept: new Map(), budget: { held: 0 } },
       ...{ gauges: [], announcements: [], draining: false, reloadRejected: false },
+      ...stubTokens(clock),
       state: stubState(clock),
     };
     const made = await enforce([policy], config, house, createStubHost().facts);

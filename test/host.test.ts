@@ -11,6 +11,7 @@ import {
   createStubHouse,
   type LogLines,
   stubState,
+  stubTokens,
 } from "./harness/stubs.ts";
 
 function createHouse(): House & { readonly log: LogLines } {
@@ -18,6 +19,7 @@ function createHouse(): House & { readonly log: LogLines } {
   return {
     ...{ live, clock, log: createLogLines(), kept: new Map(), budget: { held: 0 } },
     ...{ gauges: [], announcements: [], draining: false, reloadRejected: false },
+    ...stubTokens(clock),
     state: stubState(clock),
   };
 }

@@ -89,7 +89,7 @@ describe("readUpstreamError", () => {
   ];
   test.each(cases)("%s", async (_name, body, headers, kept) => {
     const { answer, cancelled } = answerOf(400, body, headers);
-    const error = await readUpstreamError(answer, credential("one"));
+    const error = await readUpstreamError(answer, credential("one").secret);
     expect(error.status).toBe(400);
     expect(error.body !== undefined).toBe(kept);
     expect(cancelled()).toBe(1);

@@ -14,8 +14,9 @@ export const provider: Provider = {
     if (surface === "models") return "/models?limit=1000";
     return surface === "count_tokens" ? "/messages/count_tokens" : "/messages";
   },
-  authorize: (headers, secret) => {
-    headers["x-api-key"] = secret;
+  authorize: (headers, secret, kind) => {
+    if (kind === "bearer") headers.authorization = `Bearer ${secret}`;
+    else headers["x-api-key"] = secret;
   },
   defaultHeaders: { "anthropic-version": "2023-06-01" },
   readModels: readModelIds,

@@ -20,8 +20,9 @@ export const provider: Provider = {
   // somebody else in (`access_token`).
   query: (query) => (/[?&](?:\$|%24)?alt=sse(?:&|$)/.test(query) ? "?alt=sse" : ""),
   // Never `?key=`: addresses end up in logs.
-  authorize: (headers, secret) => {
-    headers["x-goog-api-key"] = secret;
+  authorize: (headers, secret, kind) => {
+    if (kind === "bearer") headers.authorization = `Bearer ${secret}`;
+    else headers["x-goog-api-key"] = secret;
   },
   // A key that is wrong or has expired is a bad request here.
   refusesCredential: (status, body) =>

@@ -6,6 +6,7 @@ import type { Logger } from "../contract/types.ts";
 import type { House } from "../host.ts";
 import { systemClock } from "../kit/clock.ts";
 import { Live } from "../live.ts";
+import { TokenKeepers } from "../oauth/token-keepers.ts";
 import { type CommandContext, exitCodes, type Io } from "./frame.ts";
 
 /** Everything that a process has one of. */
@@ -19,6 +20,8 @@ export function createHouse(log: Logger): House {
     budget: { held: 0 },
     gauges: [],
     announcements: [],
+    tokens: new TokenKeepers(systemClock, log),
+    rereadCredentials: async () => {},
     draining: false,
     reloadRejected: false,
   };

@@ -6,7 +6,7 @@ import type { Announcement, House } from "../host.ts";
 import { createLogger } from "../log.ts";
 import { currentRuntime, exit, onSignal, onStray } from "../runtime/process.ts";
 import { type Server, startServer } from "../server.ts";
-import { type Watch, watchFiles } from "../watch.ts";
+import { type Watch, type WatchedDirs, watchFiles } from "../watch.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
 import { configSource, createHouse, hasChanged, refuseConfig, reread } from "./house.ts";
 import { planLines } from "./plan.ts";
@@ -74,7 +74,11 @@ function followFiles(
 ): { reload(cause: string): Promise<void>; close(): void } {
   const { log } = house;
   let watched = watchedDirs(server.current);
-  const watch = (): Watch => watchFiles(file, watched, log, () => void reload("file"));
+  const watch = (): Watch =>
+    watchFiles(file, watched, log, (what) => {
+      if (what === "configuration") void reload("file");
+      else if (rereadCredentials(server, log)) void reload("file");
+    });
   let watcher = watch();
   const reload = async (cause: string): Promise<void> => {
     watcher.note();
@@ -92,7 +96,7 @@ function followFiles(
     log.info("reloaded", { cause, generation: generation.number });
     for (const warning of generation.warnings) log.warn(warning);
     const dirs = watchedDirs(generation);
-    if (dirs.join("\0") === watched.join("\0")) return;
+    if (JSON.stringify(dirs) === JSON.stringify(watched)) return;
     watcher.close();
     watched = dirs;
     watcher = watch();
@@ -101,8 +105,16 @@ function followFiles(
   return { reload, close: () => watcher.close() };
 }
 
-function watchedDirs({ authDir, scripts }: Generation): readonly string[] {
-  return [authDir, ...scripts.folders];
+function watchedDirs({ authDir, scripts }: Generation): WatchedDirs {
+  return { credentials: authDir, others: scripts.folders };
+}
+
+/** Returns whether that is not enough. */
+function rereadCredentials(server: Server, log: Logger): boolean {
+  const { changed, needsReload, warnings } = server.rereadCredentials();
+  if (changed) log.info("credentials changed");
+  for (const warning of warnings) log.warn(warning);
+  return needsReload;
 }
 
 /** The log takes its level from the configuration, which may change while it is written to. */

@@ -100,6 +100,9 @@ export interface ModelEntry {
   readonly created: number;
 }
 
+/** A key that a vendor has made, or an access token of OAuth 2.0 (RFC 6750). */
+export type CredentialKind = "api_key" | "bearer";
+
 /** A kind of provider: where it is, what it speaks, how a credential is attached. */
 export interface Provider {
   /** Value of `providers.<name>.protocol`. */
@@ -121,8 +124,11 @@ export interface Provider {
   path(surface: Surface, model: string, verb?: string): string;
   /** What of the client's query goes up, credentials left out before; absent: all of it. */
   query?(query: string): string;
-  /** Sets the headers that carry the credential. */
-  authorize(headers: Record<string, string>, secret: string): void;
+  /**
+   * Sets the headers that carry the credential.
+   * @param kind a vendor may take its own keys in another header than access tokens
+   */
+  authorize(headers: Record<string, string>, secret: string, kind: CredentialKind): void;
   /** Whether an error is about the credential although its status is neither 401 nor 403. */
   refusesCredential?(status: number, body: string): boolean;
   /** Headers that a request needs even if the client did not send them. */

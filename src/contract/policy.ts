@@ -85,6 +85,8 @@ export interface Hooks {
   adopted?(): void;
   /** Set on every response of the house, health and errors included. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Credential files have changed, and were read again. */
+  credentialsRead?(): void;
   /** Handlers of its management operations, by id. */
   readonly admin?: Readonly<Record<string, AdminHandler>>;
   /** What `doctor` should know; asked after `create`, before anything serves. */
@@ -301,6 +303,27 @@ export interface PolicyHost {
   keep<T>(key: string, make: () => T): T;
   /** State that others can't touch; in shadow mode it is not the one of enforcement. */
   readonly store: Store;
+  readonly credentials: CredentialsInUse;
+}
+
+/** What is known of credentials beside their files. */
+export interface CredentialsInUse {
+  /**
+   * How the access token of a credential is that is refreshed.
+   * @param file name of its file in `auth.dir`
+   */
+  tokenOf(file: string): TokenStatus | undefined;
+  /** Reads the files again: who comes after that is served by what is in them now. */
+  reread(): Promise<void>;
+}
+
+export interface TokenStatus {
+  /** Milliseconds since the epoch; undefined: unknown. */
+  readonly expiresAtMs: number | undefined;
+  /** Code of the last refresh, if it failed. */
+  readonly lastError: string | undefined;
+  /** It is not refreshed any more, until its file changes. */
+  readonly isOver: boolean;
 }
 
 /** @param set takes a value and those of the labels, in their order */
@@ -336,6 +359,8 @@ export interface HostFacts {
   readonly authDir: string;
   /** Names of the configured providers. */
   readonly providers: readonly string[];
+  /** Names that a credential file may belong to: the vendors' where no provider is configured. */
+  readonly credentialOwners: readonly string[];
   /** The vendor's own kind of provider, by dialect: whom a client meant that got no further. */
   readonly homes: Readonly<Record<string, string>>;
   /** Host the main listener is bound to. */

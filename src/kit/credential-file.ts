@@ -48,6 +48,8 @@ const oauth = v.pipe(
     token_url: v.optional(tokenUrl),
     client_id: v.optional(text),
     client_secret: v.optional(text),
+    /** How the client proves who it is; absent: as it has a secret or none. */
+    auth_method: v.optional(v.picklist(["client_secret_basic", "client_secret_post", "none"])),
     scopes: v.optional(v.array(text)),
     ...common,
   }),

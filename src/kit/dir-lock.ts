@@ -21,7 +21,13 @@ export const lockStaleMs = 10_000;
 const lookMs = 20;
 
 const lockName = ".lock";
-const takeoverName = ".lock.takeover";
+const takeoverSuffix = ".takeover";
+
+/** How long to wait for a lock, and at what age nobody holds it any more, in milliseconds. */
+export interface LockTimes {
+  readonly waitMs: number;
+  readonly staleMs: number;
+}
 
 /** Who holds a lock. */
 interface Holder {
@@ -40,19 +46,33 @@ const own = new Set<string>();
  * @param work keep it short: no network
  * @throws the system's error, one that says who holds the lock, or what the work throws
  */
-export async function withDirLock<T>(dir: string, work: () => T): Promise<T> {
-  const path = join(dir, lockName);
+export function withDirLock<T>(dir: string, work: () => T): Promise<T> {
+  return withLock(dir, lockName, { waitMs: lockWaitMs, staleMs: lockStaleMs }, work);
+}
+
+/**
+ * Does something while no other process does the same.
+ * @param name of the lock's file in the directory
+ * @throws the system's error, one that says who holds the lock (`ELOCKED`), or what the work throws
+ */
+export async function withLock<T>(
+  dir: string,
+  name: string,
+  { waitMs, staleMs }: LockTimes,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  const path = join(dir, name);
   const self: Holder = { pid, host: hostname(), nonce: randomBytes(8).toString("hex") };
   own.add(self.nonce);
   try {
-    const latest = performance.now() + lockWaitMs;
+    const latest = performance.now() + waitMs;
     while (!make(path, JSON.stringify(self))) {
-      if (isStale(path)) takeOver(dir);
+      if (isStale(path, staleMs)) takeOver(path, staleMs);
       else if (performance.now() > latest) throw heldBy(path);
       else await sleep(lookMs);
     }
     try {
-      return work();
+      return await work();
     } finally {
       // Taken over in the meantime: then it is another's.
       if (read(path)?.nonce === self.nonce) remove(path);
@@ -78,25 +98,24 @@ function make(path: string, text: string): boolean {
   }
 }
 
-function isStale(path: string): boolean {
+function isStale(path: string, staleMs: number): boolean {
   const age = ageMs(path);
   if (age === undefined) return false;
-  if (age > lockStaleMs) return true;
+  if (age > staleMs) return true;
   const holder = read(path);
   if (holder === undefined || holder.host !== hostname()) return false;
   return holder.pid === pid ? !own.has(holder.nonce) : !isAlive(holder.pid);
 }
 
 /** Two that find the same stale lock must not remove each other's new one. */
-function takeOver(dir: string): void {
-  const guard = join(dir, takeoverName);
+function takeOver(path: string, staleMs: number): void {
+  const guard = `${path}${takeoverSuffix}`;
   if (!make(guard, "")) {
-    if ((ageMs(guard) ?? 0) > lockStaleMs) remove(guard);
+    if ((ageMs(guard) ?? 0) > staleMs) remove(guard);
     return;
   }
   try {
-    const path = join(dir, lockName);
-    if (isStale(path)) remove(path);
+    if (isStale(path, staleMs)) remove(path);
   } finally {
     remove(guard);
   }

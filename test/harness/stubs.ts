@@ -13,9 +13,11 @@ import type {
 import type { OpenStore } from "../../src/contract/store.ts";
 import type { Clock, Logger, Surface, Usage } from "../../src/contract/types.ts";
 import { RunningExchange } from "../../src/exchange.ts";
+import type { House } from "../../src/host.ts";
 import { createIpSet } from "../../src/kit/ip-set.ts";
 import { Secret } from "../../src/kit/secret.ts";
 import { Live } from "../../src/live.ts";
+import { TokenKeepers } from "../../src/oauth/token-keepers.ts";
 import { type ActivePolicy, compilePipeline, type PipelineDeps } from "../../src/pipeline.ts";
 import type { ActiveProvider, Credential } from "../../src/providers.ts";
 import type { ByteSource, Pool } from "../../src/runtime/runtime.ts";
@@ -154,7 +156,7 @@ export function activePolicy(
 }
 
 export function credential(id: string, priority = 0): Credential {
-  return { id, secret: new Secret(`secret-of-${id}`), priority };
+  return { id, kind: "api_key", secret: new Secret(`secret-of-${id}`), priority };
 }
 
 const lineKind: Provider = {
@@ -235,6 +237,11 @@ export function stubState(clock: Clock): HeldState {
   return { plan, store: openMemory(clock), settings: {} };
 }
 
+/** The part of a house that refreshes tokens: it has none. */
+export function stubTokens(clock: Clock): Pick<House, "tokens" | "rereadCredentials"> {
+  return { tokens: new TokenKeepers(clock, createLogLines()), rereadCredentials: async () => {} };
+}
+
 export interface StubHost extends PolicyHost {
   readonly events: SecurityEvent[];
   readonly announced: Parameters<PolicyHost["announce"]>[0][];
@@ -261,6 +268,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       listenPort: 8317,
       tls: false,
       providers: ["a", "b", "one", "two"],
+      credentialOwners: ["a", "b", "one", "two"],
       homes: { line: "home" },
       serving: false,
       ...facts,
@@ -270,6 +278,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
     gauge: (name, help, labels, read) => void gauges.push({ name, help, labels, read }),
     gauges: () => gauges,
     announce: (made) => void announced.push(made),
+    credentials: { tokenOf: () => undefined, reread: async () => {} },
     keep<T>(key: string, make: () => T): T {
       if (!kept.has(key)) kept.set(key, make());
       return kept.get(key) as T;

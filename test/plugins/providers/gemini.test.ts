@@ -17,8 +17,11 @@ test("says where it is and what it speaks", () => {
 
 test("sends the credential as a header", () => {
   const headers: Record<string, string> = {};
-  provider.authorize(headers, "s3cret");
+  provider.authorize(headers, "s3cret", "api_key");
   expect(headers).toEqual({ "x-goog-api-key": "s3cret" });
+  const bearer: Record<string, string> = {};
+  provider.authorize(bearer, "t0ken", "bearer");
+  expect(bearer).toEqual({ authorization: "Bearer t0ken" });
 });
 
 const gemini = activeProvider({ kind: provider });

@@ -88,8 +88,14 @@ for (const [provider, expected] of cases) {
 
     test("attaches the credential", () => {
       const headers: Record<string, string> = { ...provider.defaultHeaders };
-      provider.authorize(headers, "s3cret");
+      provider.authorize(headers, "s3cret", "api_key");
       expect(headers).toEqual(expected.headers);
+    });
+
+    test("attaches an access token as RFC 6750 says, and as nothing else", () => {
+      const headers: Record<string, string> = {};
+      provider.authorize(headers, "t0ken", "bearer");
+      expect(headers).toEqual({ authorization: "Bearer t0ken" });
     });
 
     const long = "m".repeat(257);

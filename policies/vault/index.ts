@@ -5,14 +5,16 @@
  * used.
  */
 import * as v from "valibot";
-import { definePolicy, type Finding, type PolicyHost } from "../src/contract/policy.ts";
-import { sweepTemps } from "../src/kit/atomic-file.ts";
-import { openAuthStore, type StoredCredentials } from "../src/kit/auth-store.ts";
-import { withDirLock } from "../src/kit/dir-lock.ts";
-import { isKeyNoted, noteKey } from "../src/kit/key-check.ts";
-import { doc, secret } from "../src/kit/schema.ts";
-import { findingsOf } from "../src/kit/vault-findings.ts";
-import { toVault, type Vault } from "../src/kit/vault-settings.ts";
+import { definePolicy, type Finding, type PolicyHost } from "../../src/contract/policy.ts";
+import { sweepTemps } from "../../src/kit/atomic-file.ts";
+import { openAuthStore, type StoredCredentials } from "../../src/kit/auth-store.ts";
+import { withDirLock } from "../../src/kit/dir-lock.ts";
+import { isKeyNoted, noteKey } from "../../src/kit/key-check.ts";
+import { doc, secret } from "../../src/kit/schema.ts";
+import { findingsOf } from "../../src/kit/vault-findings.ts";
+import { toVault, type Vault } from "../../src/kit/vault-settings.ts";
+import { handlersOf } from "./admin.ts";
+import { operations } from "./operations.ts";
 
 const key = "${CLIPROXY_ENCRYPTION_KEY}";
 
@@ -66,14 +68,21 @@ export const policy = definePolicy({
       requireEncrypted: "auth.encryption.require_encrypted",
     },
   },
+  admin: operations,
   async create(config, host) {
     const vault = toVault(config);
-    const { authDir: dir, providers, serving } = host.facts;
+    const { authDir: dir, credentialOwners: owners, serving } = host.facts;
     if (serving) await prepare(dir, vault, host);
-    const stored = openAuthStore(dir, providers, vault, false).list();
-    offerGauge(stored, host);
+    const store = openAuthStore(dir, owners, vault, false);
+    let stored = store.list();
+    offerGauge(() => stored, host);
     return {
       adopted: () => tellRefused(stored, host),
+      credentialsRead() {
+        stored = store.list();
+        tellRefused(stored, host);
+      },
+      admin: handlersOf({ store, host, owners }),
       findings: (): readonly Finding[] => findingsOf(dir, stored, vault),
     };
   },
@@ -93,9 +102,10 @@ async function prepare(dir: string, vault: Vault, host: PolicyHost): Promise<voi
   }
 }
 
-function offerGauge({ credentials, refused }: StoredCredentials, host: PolicyHost): void {
+function offerGauge(stored: () => StoredCredentials, host: PolicyHost): void {
   const help = "Credential files by form: encrypted, legacy, plain, or refused.";
   host.gauge("cliproxy_credential_files", help, ["form"], (set) => {
+    const { credentials, refused } = stored();
     for (const form of ["encrypted", "legacy", "plain"] as const) {
       set(credentials.filter((one) => one.form === form).length, form);
     }
