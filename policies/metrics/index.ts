@@ -82,7 +82,7 @@ function refuseClash(settings: Settings, { facts }: PolicyHost): void {
   throw configFault("metrics.port", message, "choose another port than server.port");
 }
 
-/** When the first scrape is prepared, in milliseconds after the start, which must not wait for it. */
+/** When the first scrape is prepared, in milliseconds after a start that must not wait for it. */
 const prepareAfterMs = 300;
 
 /** The first scrape would take a tenth of a second: the code is loaded, and run once, before. */
