@@ -15,9 +15,9 @@ interface Place {
 
 /** So much that nothing is ever refused for it: what is measured is the work, not the refusal. */
 const plenty = 1_000_000_000;
-const rates = { requests_per_second: plenty, burst: plenty };
+const rates = { requests_per_second: 1_000_000, burst: 1_000_000 };
 const minute = { requests_per_minute: plenty, tokens_per_minute: plenty };
-const quota = { limit: Number.MAX_SAFE_INTEGER, reset: "monthly" };
+const quota = { limit: plenty * 1000, reset: "monthly" };
 
 /** JSON is YAML, and quotes itself. */
 export function cliproxyConfig(place: Place, policies: PolicySet): string {
@@ -41,7 +41,6 @@ export function cliproxyConfig(place: Place, policies: PolicySet): string {
     },
     ...(policies === "first" && withoutLater),
     ...(isAll && {
-      rate_limit: rates,
       metrics: { enabled: true, port: metricsPort(port) },
       logging: { audit: { enabled: true, file: `${folder}/audit/audit.log` } },
     }),
@@ -63,6 +62,7 @@ const withoutLater = {
 
 /** Lists with entries, each of which has to be passed, and a limit that is never reached. */
 const allOfServer = {
+  rate_limit: rates,
   limits: { max_output_tokens: 1_000_000 },
   security: {
     ip_allowlist: { allowed_ips: ["127.0.0.0/8", ...networks(10)] },
