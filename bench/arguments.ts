@@ -1,5 +1,6 @@
 /** The command line of the bench. */
 import { parseArgs } from "node:util";
+import { subjects } from "./promises.ts";
 import { scenarios, startScenario, vanishScenario } from "./scenarios.ts";
 
 export interface Options {
@@ -15,7 +16,7 @@ export interface Options {
   readonly binary: string | undefined;
 }
 
-export const allTargets = ["direct", "bun-fetch", "nginx", "portkey", "cliproxy"];
+export const allTargets = ["direct", "bun-fetch", "nginx", "portkey", ...subjects];
 const tableScenarios = ["a", "b", "p50", "p500", "h2000", vanishScenario, startScenario];
 const allScenarios = [...Object.keys(scenarios), vanishScenario, startScenario];
 

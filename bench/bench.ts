@@ -6,7 +6,7 @@ import { help, type Options, parseArguments, UsageError } from "./arguments.ts";
 import { isListening, killChildren, startChild, stopChild } from "./children.ts";
 import { measure } from "./measure.ts";
 import { median, pause, show } from "./numbers.ts";
-import { type PromiseTable, promiseTable } from "./promise-table.ts";
+import { type PromiseTable, promiseTables } from "./promise-table.ts";
 import type { Results } from "./results.ts";
 import { type RunningTarget, restart, run } from "./running.ts";
 import { markdown, scenarioTable } from "./scenario-table.ts";
@@ -40,7 +40,7 @@ async function main(): Promise<number> {
   };
   await measureAll(options, targets, results);
   const names = targets.map((t) => t.name);
-  const table = options.table ? promiseTable(names, results) : undefined;
+  const table = options.table ? promiseTables(names, results) : undefined;
   if (table !== undefined) console.log(table.text);
   if (options.json !== undefined) writeJson(options, options.json, results, table);
   return table === undefined || table.holds ? 0 : 1;

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Options } from "./arguments.ts";
 import type { Command } from "./children.ts";
-import { clientKey, cliproxyConfig } from "./proxies/cliproxy.ts";
+import { clientKey, cliproxyConfig, type PolicySet } from "./proxies/cliproxy.ts";
 import { nginxConfig } from "./proxies/nginx.ts";
 
 const here = import.meta.dirname;
@@ -70,18 +70,28 @@ const portkey: Make = ({ port, mockPort }) => {
   };
 };
 
-const cliproxy: Make = ({ port, mockPort, folder, binary }) => {
-  if (!existsSync(binary)) return `${binary} is missing: npm run build`;
-  const config = join(folder, "config.yaml");
-  mkdirSync(join(folder, "auths"), { mode: 0o700 });
-  writeFileSync(config, cliproxyConfig(port, mockPort, folder), { mode: 0o600 });
-  return {
-    argv: [binary, "serve", "--json", "--config", config],
-    headers: { authorization: `Bearer ${clientKey}` },
+const cliproxy =
+  (policies: PolicySet): Make =>
+  (place) => {
+    const { folder, binary } = place;
+    if (!existsSync(binary)) return `${binary} is missing: npm run build`;
+    const config = join(folder, "config.yaml");
+    mkdirSync(join(folder, "auths"), { mode: 0o700 });
+    writeFileSync(config, cliproxyConfig(place, policies), { mode: 0o600 });
+    return {
+      argv: [binary, "serve", "--json", "--config", config],
+      headers: { authorization: `Bearer ${clientKey}` },
+    };
   };
-};
 
-const recipes: Readonly<Record<string, Make>> = { "bun-fetch": bunFetch, nginx, portkey, cliproxy };
+const recipes: Readonly<Record<string, Make>> = {
+  "bun-fetch": bunFetch,
+  nginx,
+  portkey,
+  cliproxy: cliproxy("usual"),
+  "cliproxy-first": cliproxy("first"),
+  "cliproxy-all": cliproxy("all"),
+};
 
 export interface Targets {
   readonly targets: readonly Target[];

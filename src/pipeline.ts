@@ -124,6 +124,7 @@ function gates<A>(line: readonly ActivePolicy[], hook: GateHook): Gate<A>[] {
   return found;
 }
 
+/** Without closures: one that a loop could make costs its variables in each turn, made or not. */
 function walk<A>(
   line: readonly Gate<A>[],
   from: number,
@@ -142,18 +143,24 @@ function walk<A>(
       continue;
     }
     if (verdict === "pass") continue;
-    if (isPromise(verdict)) {
-      return within(verdict, deps.hookDeadlineMs)
-        .then(
-          (late) => apply(gate, late, x, argument, deps),
-          (error) => fault(gate, error, deps),
-        )
-        .then((stopped) => stopped ?? walk(line, i + 1, x, argument, deps));
-    }
+    if (isPromise(verdict)) return walkOn(line, i, verdict, x, argument, deps);
     const stopped = apply(gate, verdict, x, argument, deps);
     if (stopped !== undefined) return stopped;
   }
   return undefined;
+}
+
+/** The rest of a walk, behind a gate that answers late. */
+async function walkOn<A>(
+  line: readonly Gate<A>[],
+  at: number,
+  verdict: Promise<AnyVerdict>,
+  x: MutableExchange,
+  argument: A,
+  deps: PipelineDeps,
+): Promise<Refusal | undefined> {
+  const stopped = await settle(line[at] as Gate<A>, verdict, x, argument, deps);
+  return stopped ?? walk(line, at + 1, x, argument, deps);
 }
 
 /** A response is shown to every policy, even after one refused it. */
@@ -177,18 +184,39 @@ function walkAll(
       continue;
     }
     if (verdict === "pass") continue;
-    if (isPromise(verdict)) {
-      return within(verdict, deps.hookDeadlineMs)
-        .then(
-          (late) => apply(gate, late, x, head, deps),
-          (error) => fault(gate, error, deps),
-        )
-        .then((late) => walkAll(line, i + 1, x, head, refusal ?? late, deps));
-    }
+    if (isPromise(verdict)) return walkAllOn(line, i, verdict, x, head, refusal, deps);
     const refused = apply(gate, verdict, x, head, deps);
     refusal ??= refused;
   }
   return refusal;
+}
+
+async function walkAllOn(
+  line: readonly Gate<MutableHead>[],
+  at: number,
+  verdict: Promise<AnyVerdict>,
+  x: MutableExchange,
+  head: MutableHead,
+  earlier: Refusal | undefined,
+  deps: PipelineDeps,
+): Promise<Refusal | undefined> {
+  const refusal = await settle(line[at] as Gate<MutableHead>, verdict, x, head, deps);
+  return walkAll(line, at + 1, x, head, earlier ?? refusal, deps);
+}
+
+/** What a late verdict comes to. */
+async function settle<A>(
+  gate: Gate<A>,
+  verdict: Promise<AnyVerdict>,
+  x: MutableExchange,
+  argument: A,
+  deps: PipelineDeps,
+): Promise<Refusal | undefined> {
+  try {
+    return apply(gate, await within(verdict, deps.hookDeadlineMs), x, argument, deps);
+  } catch (error) {
+    return fault(gate, error, deps);
+  }
 }
 
 /** What a broken policy would have hidden is not known. */

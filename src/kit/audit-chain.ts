@@ -72,11 +72,11 @@ export function sealRecord(
 ): { readonly line: string; readonly head: ChainHead } {
   const seq = head.seq + 1;
   const start =
-    `{"timestamp":"${new Date(entry.atMs).toISOString()}","event_type":${cache.json(entry.type)}` +
+    `{"timestamp":"${cache.timestamp(entry.atMs)}","event_type":${cache.json(entry.type)}` +
     `,"provider":${cache.json(entry.provider)},"user_id":${cache.json(entry.userId)}` +
     `,"ip":${cache.json(entry.ip)},"result":${cache.json(entry.result)},"details":{`;
   const end = `},"request_id":${idJson(entry.requestId)},"seq":${seq},"prev":"${head.mac}"`;
-  const body = start + details(entry.details, cache, sizeOf(start) + sizeOf(end)) + end;
+  const body = start + details(entry.details, cache, start.length + end.length) + end;
   const mac = key.record(body);
   return { line: `${body}${macStart}${mac}"}`, head: { seq, mac } };
 }
@@ -88,15 +88,30 @@ export const macBytes = macStart.length + 64 + '"}'.length;
 /** Room for the mac, and for the field that counts what was left out. */
 const reserveBytes = macBytes + 32;
 
-function details(fields: AuditEntry["details"], cache: FieldCache, otherBytes: number): string {
+/** No character of a text has more bytes in UTF-8. */
+const mostBytes = 3;
+
+/** @param others characters of the rest of the line */
+function details(fields: AuditEntry["details"], cache: FieldCache, others: number): string {
   let text = "";
-  let left: number = auditLimits.lineBytes - otherBytes - reserveBytes;
+  let count = 0;
+  for (const name in fields) {
+    text += `${count === 0 ? "" : ","}${cache.json(name)}:${valueJson(fields[name], cache)}`;
+    count += 1;
+  }
+  // What fits even if each character is the longest needs no counting.
+  const left = auditLimits.lineBytes - others * mostBytes - reserveBytes;
+  const fits = text.length * mostBytes <= left && count <= auditLimits.detailFields;
+  return fits ? text : boundedDetails(fields, cache, left);
+}
+
+function boundedDetails(fields: AuditEntry["details"], cache: FieldCache, room: number): string {
+  let text = "";
+  let left = room;
   let dropped = 0;
   let count = 0;
   for (const name in fields) {
-    const value = fields[name];
-    const json = typeof value === "string" ? cache.json(value) : plainJson(value);
-    const part = `${text === "" ? "" : ","}${cache.json(name)}:${json}`;
+    const part = `${text === "" ? "" : ","}${cache.json(name)}:${valueJson(fields[name], cache)}`;
     const size = sizeOf(part);
     count += 1;
     if (size > left || count > auditLimits.detailFields) {
@@ -114,13 +129,26 @@ function sizeOf(text: string): number {
   return text.length <= 64 ? text.length * 3 : Buffer.byteLength(text);
 }
 
-function plainJson(value: number | boolean | undefined): string {
-  return value === undefined ? "null" : JSON.stringify(value);
+function valueJson(value: string | number | boolean | undefined, cache: FieldCache): string {
+  if (typeof value === "string") return cache.json(value);
+  // As JSON writes them, and much cheaper.
+  if (typeof value === "boolean" || Number.isFinite(value)) return String(value);
+  return "null";
 }
 
 /** Our own ids never repeat, so no cache helps, and hold nothing to mask or escape. */
 function idJson(id: string): string {
-  return /^req_[0-9a-f-]{36}$/.test(id) ? `"${id}"` : fieldJson(id);
+  return isOwnId(id) ? `"${id}"` : fieldJson(id);
+}
+
+function isOwnId(id: string): boolean {
+  if (id.length !== 40 || !id.startsWith("req_")) return false;
+  for (let i = 4; i < 40; i++) {
+    const c = id.charCodeAt(i);
+    const isHex = (c >= 0x30 && c <= 0x39) || (c >= 0x61 && c <= 0x66);
+    if (!isHex && c !== 0x2d) return false;
+  }
+  return true;
 }
 
 /** As JSON: masked, bounded, and without what moves a cursor or turns the reading direction. */
@@ -143,6 +171,17 @@ const cacheLimits = { texts: 4096, characters: 128 } as const;
 /** Users, providers, models and addresses repeat: each is masked and escaped once. */
 export class FieldCache {
   #texts = new Map<string, string>();
+  #atMs = Number.NaN;
+  #timestamp = "";
+
+  /** ISO 8601; a batch of records has few different ones. */
+  timestamp(atMs: number): string {
+    if (atMs !== this.#atMs) {
+      this.#timestamp = new Date(atMs).toISOString();
+      this.#atMs = atMs;
+    }
+    return this.#timestamp;
+  }
 
   json(text: string): string {
     const known = this.#texts.get(text);
