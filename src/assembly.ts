@@ -25,7 +25,7 @@ import {
   stateClaims,
 } from "./settings.ts";
 import { type HeldState, openState, planState } from "./state.ts";
-import { openVault } from "./vault.ts";
+import { type AuthPlace, openVault } from "./vault.ts";
 
 /** All that claim a part of the configuration. */
 export const claimants: readonly Claimant[] = [
@@ -73,7 +73,7 @@ export async function assemble(
     const problem = config.problemAt("server.limits.body_bytes", message, "raise the other one");
     return { ok: false, problems: [problem] };
   }
-  const opened = openVault(config, providerKinds);
+  const opened = placeOf(config);
   if ("message" in opened) return { ok: false, problems: [opened] };
   const { dir: authDir, vault } = opened;
   const last = lastGood(house);
@@ -134,6 +134,11 @@ export async function assemble(
     ],
   });
   return { ok: true, generation };
+}
+
+/** The vault of a configuration, for the proxy and for the commands. */
+export function placeOf(config: LoadedConfig & { readonly ok: true }): AuthPlace | ConfigProblem {
+  return openVault(config, providerKinds);
 }
 
 /** Outlives a reload: what a credential file held before it was being written. */
