@@ -46,7 +46,7 @@ export function fromConfig(config: Fields): Foreign {
   return { candidates: found.candidates, skipped: found.skipped, config: lines };
 }
 
-/** An address of its own makes it another provider: a key never goes to where it does not belong. */
+/** An address of its own makes it another provider: a key goes only to where it belongs. */
 function takeKey(
   found: Gathered,
   what: string,

@@ -48,7 +48,8 @@ async function reseal(
   const lenient = { ...vault, requireEncrypted: false };
   const store = openAuthStore(dir, providers, lenient, true);
   const { credentials, refused } = store.list();
-  const foreign = refused.filter(({ reason }) => reason !== "no_provider");
+  // A file of nobody may need an old key, too: then that key must not be given up.
+  const foreign = refused.filter(({ reason }) => all || reason !== "no_provider");
   const done: Resealed = {
     ...{ sealed: 0, unchanged: 0 },
     refused: foreign.map(({ path, message }) => `${path} ${message}`),
