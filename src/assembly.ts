@@ -27,7 +27,7 @@ import {
   stateClaims,
 } from "./settings.ts";
 import { type HeldState, openState, planState } from "./state.ts";
-import { openVault } from "./vault.ts";
+import { type AuthPlace, openVault } from "./vault.ts";
 
 /** All that claim a part of the configuration. */
 export const claimants: readonly Claimant[] = [
@@ -76,7 +76,7 @@ export async function assemble(
     const problem = config.problemAt("server.limits.body_bytes", message, "raise the other one");
     return { ok: false, problems: [problem] };
   }
-  const opened = openVault(config, providerKinds);
+  const opened = placeOf(config);
   if ("message" in opened) return { ok: false, problems: [opened] };
   const { dir: authDir } = opened;
   const { clientOf, problems: ofClients } = readClients(config);
@@ -143,6 +143,11 @@ export async function assemble(
     ],
   });
   return { ok: true, generation };
+}
+
+/** The vault of a configuration, for the proxy and for the commands. */
+export function placeOf(config: LoadedConfig & { readonly ok: true }): AuthPlace | ConfigProblem {
+  return openVault(config, providerKinds);
 }
 
 /** By dialect, the vendor whose API it is: a kind with an address of its own that speaks it. */
