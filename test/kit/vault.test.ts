@@ -177,7 +177,7 @@ describe("the store", () => {
     const read = (text: string) => {
       writeFileSync(path, text, { mode: 0o600 });
       const found = readCredentials(dir, ["claude"], { last });
-      return found.byProvider.get("claude")?.map(({ secret }) => secret.expose());
+      return found.byProvider.get("claude")?.map(({ secret }) => secret?.expose());
     };
     const whole = JSON.stringify({ type: "api_key", token: "one" });
     expect(read(whole)).toEqual(["one"]);
