@@ -32,7 +32,7 @@ interface Told {
   readonly status: number;
   readonly etag: string | null;
   readonly text: string;
-  // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted where they are read
+  // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, asserted where read
   readonly json: any;
 }
 
