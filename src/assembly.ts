@@ -30,7 +30,7 @@ import {
   stateClaims,
 } from "./settings.ts";
 import { type HeldState, openState, planState } from "./state.ts";
-import { openVault } from "./vault.ts";
+import { type AuthPlace, openVault } from "./vault.ts";
 
 /** All that claim a part of the configuration, but for the policies from disk. */
 export const claimants: readonly Claimant[] = [
@@ -96,7 +96,7 @@ async function assembleWith(
     const problem = config.problemAt("server.limits.body_bytes", message, "raise the other one");
     return { ok: false, problems: [problem] };
   }
-  const opened = openVault(config, providerKinds);
+  const opened = placeOf(config);
   if ("message" in opened) return { ok: false, problems: [opened] };
   const { dir: authDir } = opened;
   const { clientOf, problems: ofClients } = readClients(config);
@@ -179,6 +179,11 @@ function toConfigProblem(
   return config.ok
     ? config.problemAt(path, message, mend)
     : { file, line: 1, column: 1, path, message, mend };
+}
+
+/** The vault of a configuration, for the proxy and for the commands. */
+export function placeOf(config: LoadedConfig & { readonly ok: true }): AuthPlace | ConfigProblem {
+  return openVault(config, providerKinds);
 }
 
 /** By dialect, the vendor whose API it is: a kind with an address of its own that speaks it. */

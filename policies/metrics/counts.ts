@@ -43,6 +43,8 @@ export class Counts {
     ["other", 0],
   ]);
 
+  readonly #refreshes = new Map<string, Map<string, number>>();
+
   /** Those of the guide are there from the first scrape. */
   expectProviders(names: readonly string[]): void {
     for (const name of names) increase(this.#authFailures, name, 0);
@@ -71,8 +73,9 @@ export class Counts {
     if (usage !== undefined) this.#addTokens(provider, usage);
   }
 
-  event({ type, result }: SecurityEvent): void {
+  event({ type, result, provider = "none" }: SecurityEvent): void {
     increase(this.#events, type, 1);
+    if (type === "token_refresh") increase(inner(this.#refreshes, provider), result, 1);
     if (type !== "config_change") return;
     increase(this.#configChanges, this.#configChanges.has(result) ? result : "other", 1);
   }
@@ -113,6 +116,9 @@ export class Counts {
       counter("tokens_total", "Tokens as the providers report them.", tokens),
       counter("config_changes_total", "Changes of the configuration, by result.", [
         ...one("result", this.#configChanges),
+      ]),
+      counter("token_refreshes_total", "Refreshes of access tokens, by result.", [
+        ...two("provider", "result", this.#refreshes),
       ]),
       spread("request_duration_seconds", "Time of whole requests.", "surface", this.#durations),
       spread(

@@ -88,8 +88,10 @@ function checkPositionals(command: Command, given: readonly string[]): UsageProb
   const last = specs.at(-1);
   const mend = `see \`cliproxy help ${command.name}\``;
   if (given.length > specs.length && last?.multiple !== true) {
-    const extra = printable(given[specs.length] ?? "");
-    return usage("unexpected_argument", `\`${command.name}\` takes no argument \`${extra}\``, mend);
+    const extra = command.quiet === true ? "" : ` \`${printable(given[specs.length] ?? "")}\``;
+    const count = command.quiet === true ? `more than ${specs.length} arguments` : "argument";
+    const message = `\`${command.name}\` takes no ${count}${extra}`;
+    return usage("unexpected_argument", message, mend);
   }
   for (const [i, spec] of specs.entries()) {
     if (given[i] === undefined && spec.optional !== true) {

@@ -38,6 +38,8 @@ export interface Command {
   readonly options: Readonly<Record<string, OptionSpec>>;
   readonly positionals?: readonly PositionalSpec[];
   readonly examples?: readonly string[];
+  /** An argument too many may be a secret in the wrong place: it is not repeated. */
+  readonly quiet?: boolean;
   /** Imported when it is run, so that start stays fast. */
   load(): Promise<{ run(context: CommandContext): Promise<number> | number }>;
 }
@@ -66,6 +68,8 @@ export interface Io {
   readonly errColor: boolean;
   /** Whether a person reads `out`, and no log collector. */
   readonly isTerminal: boolean;
+  /** Whether a person sees `err`: only there is progress shown. */
+  readonly errIsTerminal: boolean;
   readonly columns: number;
   readonly json: boolean;
 }

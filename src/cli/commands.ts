@@ -1,3 +1,4 @@
+import { authsCommands } from "./auths/commands.ts";
 import type { Command, OptionSpec } from "./command.ts";
 
 const listen: Readonly<Record<string, OptionSpec>> = {
@@ -126,6 +127,7 @@ export const commands: readonly Command[] = [
     examples: ["cliproxy keys new --id alice --user alice@example.com"],
     load: () => import("./keys-new.ts"),
   },
+  ...authsCommands,
   {
     name: "policies list",
     summary: "list the security policies and the keys each reads",

@@ -15,6 +15,7 @@ export function createIo(out: Output, err: Output, env: Env, json: boolean): Io 
     color: !json && takesColor(env, out.isTerminal),
     errColor: !json && takesColor(env, err.isTerminal),
     isTerminal: out.isTerminal,
+    errIsTerminal: !json && err.isTerminal,
     columns: out.columns > 0 ? out.columns : 80,
     json,
   };
