@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
@@ -108,7 +109,11 @@ async function check(text: string) {
   writeFileSync(file, text);
   const names = new Set([...text.matchAll(/\$\{(\w+)/g)].map(([, name]) => name as string));
   // Each its own: no two keys may be the same, and none may be easy to guess.
-  const env = Object.fromEntries([...names].map((name) => [name, `${clientKey}-${name}`]));
+  const variableFor = (name: string): string => {
+    const isVaultKey = name.endsWith("ENCRYPTION_KEY");
+    return isVaultKey ? randomBytes(32).toString("base64") : `${clientKey}-${name}`;
+  };
+  const env = Object.fromEntries([...names].map((name) => [name, variableFor(name)]));
   return runBinary(["check", "--config", file], { cwd: dir, env });
 }
 
