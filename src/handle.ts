@@ -16,6 +16,9 @@ import { passOn, type ReplyHouse } from "./pass-on.ts";
 import type { MaybePromise } from "./pipeline.ts";
 import { refuse } from "./reply.ts";
 import type { Candidate, Router } from "./router.ts";
+import { passForeignError } from "./translate/errors.ts";
+import { passBack } from "./translate/pass-back.ts";
+import { translateRequest } from "./translate/request.ts";
 import { sendUpstream } from "./upstream.ts";
 import { classOf, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
 
@@ -84,6 +87,8 @@ async function tryCandidates(
   let skipped: Refusal | undefined;
   for (let index = 0; index < candidates.length; index++) {
     const candidate = candidates[index] as Candidate;
+    const translated = translate(x, parsed, candidate);
+    if (translated !== undefined && "code" in translated) return refuse(x, translated);
     const attempt = toAttempt(index, candidate);
     const gate = x.route.pipeline.attempt(x, attempt);
     const verdict = gate instanceof Promise ? await gate : gate;
@@ -95,10 +100,11 @@ async function tryCandidates(
     }
     x.beginAttempt(attempt);
     const { provider, credential, model } = candidate;
-    const body = withModel(parsed, model);
-    const answer = await sendUpstream(x, { provider, credential, model, body });
+    const body = translated?.body ?? withModel(parsed, model);
+    const answer = await sendUpstream(x, { provider, credential, model, body, translated });
     if (body !== parsed.body && isLong(body)) house.free(body);
     if (answer !== undefined && "response" in answer && answer.response.status < 400) {
+      if (translated !== undefined) return passBack(x, provider, answer, house, translated);
       return passOn(x, provider, answer, house);
     }
     const isLast = index === candidates.length - 1;
@@ -108,6 +114,13 @@ async function tryCandidates(
     if (x.stopped !== undefined) break;
   }
   return last === undefined ? refuse(x, skipped ?? { code: "all_skipped" }) : last();
+}
+
+/** The request in the dialect of a provider that does not speak the client's. */
+function translate(x: RunningExchange, { call, body }: ParsedCall, candidate: Candidate) {
+  const { foreign, model } = candidate;
+  if (foreign === undefined) return undefined;
+  return translateRequest(body, call, x.route.dialect, foreign, model);
 }
 
 /** Of two candidates that are refused, the one that would be admitted first. */
@@ -125,7 +138,7 @@ type Failed = () => MaybePromise<Response>;
 async function explain(
   x: RunningExchange,
   house: CallHouse,
-  { provider, credential }: Candidate,
+  { provider, credential, foreign }: Candidate,
   answer: Awaited<ReturnType<typeof sendUpstream>>,
   isLast: boolean,
 ): Promise<Response | Failed> {
@@ -153,8 +166,10 @@ async function explain(
     x.endAttempt({ kind: "refused", status, usage: undefined, bytes: 0 });
     house.log.warn("provider refused", { provider: provider.name, status, request: x.id });
   }
-  const tell: Failed = () =>
-    refusal === undefined ? passError(x, error) : refuse(x, refusal, response);
+  const tell: Failed = () => {
+    if (refusal !== undefined) return refuse(x, refusal, response);
+    return foreign === undefined ? passError(x, error) : passForeignError(x, error, foreign);
+  };
   return mayTryNext ? tell : tell();
 }
 
