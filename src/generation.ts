@@ -98,7 +98,7 @@ export function createGeneration(parts: GenerationParts): Generation {
   const fetch = createApp({
     dialects,
     pipelines,
-    catalog: createCatalog(providers, house.clock, log),
+    catalog: createCatalog(providers, house.clock, log, dialects),
     router: createRouter(providers, dialects),
     house: { live: house.live, mono: house.clock.mono, release, findClient, headers },
     limits: {
