@@ -96,7 +96,8 @@ export async function assemble(
     serving,
     listenHost: server.host,
     listenPort: server.port,
-    tls: false,
+    tls: (config.values.get("tls") as { enabled: boolean }).enabled,
+    choosesSuites: runtime.choosesSuites,
     providers: providers.map(({ name }) => name),
     homes: homesOf(dialects, providerKinds),
   };

@@ -3,7 +3,7 @@ import { createCatalog } from "./catalog.ts";
 import { createFindClient } from "./client-address.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
-import type { PlannedListener, SecurityEvent } from "./contract/policy.ts";
+import type { PlannedListener, SecurityEvent, TlsPlan } from "./contract/policy.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { House } from "./host.ts";
 import { createIpSet } from "./kit/ip-set.ts";
@@ -28,6 +28,8 @@ export interface Generation {
   readonly warnings: readonly string[];
   /** Beside the one that clients call. */
   readonly listeners: readonly PlannedListener[];
+  /** How the main listener speaks TLS; undefined: it doesn't. */
+  readonly tls: TlsPlan | undefined;
   emit(event: SecurityEvent): void;
   /** Tells its policies that it serves. */
   adopted(): void;
@@ -56,7 +58,7 @@ export interface GenerationParts
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
-  const { pipelines, listeners, headers, emit, adopted } = enforcement;
+  const { pipelines, listeners, tls, headers, emit, adopted } = enforcement;
   generations += 1;
   const number = generations;
   const proxies = createIpSet(server.trustedProxies.map(({ range }) => range));
@@ -109,7 +111,7 @@ export function createGeneration(parts: GenerationParts): Generation {
   const { logging, authDir, plan, warnings, problemAt } = parts;
   return {
     ...{ number, fetch, headers, server, logging, authDir, plan, warnings, problemAt },
-    ...{ listeners, emit, adopted },
+    ...{ listeners, tls, emit, adopted },
     retire() {
       if (retired) return;
       retired = true;

@@ -5,6 +5,8 @@ import type { Logger } from "./contract/types.ts";
 
 /** Changes come in bursts (write, rename, chmod): one reload, so many ms after the first. */
 const settleMs = 200;
+/** How often the certificates are looked at, in milliseconds. */
+const lookMs = 2000;
 
 export interface Watch {
   /** What is there now is about to be read: only what differs from it is a change. */
@@ -18,14 +20,15 @@ export function watchFiles(
   authDir: string,
   log: Logger,
   changed: () => void,
+  more: readonly string[] = [],
 ): Watch {
   const watchers = new Map<string, FSWatcher>();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let seen = digest(config, authDir);
+  let seen = digest(config, authDir, more);
   const settle = (): void => {
     timer = undefined;
     attach();
-    const now = digest(config, authDir);
+    const now = digest(config, authDir, more);
     if (now === seen) return;
     seen = now;
     changed();
@@ -37,6 +40,16 @@ export function watchFiles(
   // Folders, not files: editors and Kubernetes replace a file by renaming another over it.
   const folders = new Set([resolve(authDir)]);
   if (config !== undefined) folders.add(dirname(resolve(config)));
+  for (const file of more) folders.add(dirname(resolve(file)));
+  // Where a link leads elsewhere, or the disk tells nothing, only looking helps.
+  let stamps = stampsOf(more);
+  const look = (): void => {
+    const now = stampsOf(more);
+    if (now === stamps) return;
+    stamps = now;
+    stir();
+  };
+  const looking = more.length === 0 ? undefined : setInterval(look, lookMs).unref();
   const attach = (): void => {
     for (const folder of folders) {
       const { present, next } = nearest(folder);
@@ -60,10 +73,11 @@ export function watchFiles(
   attach();
   return {
     note() {
-      seen = digest(config, authDir);
+      seen = digest(config, authDir, more);
     },
     close() {
       clearTimeout(timer);
+      clearInterval(looking);
       for (const watcher of watchers.values()) watcher.close();
     },
   };
@@ -81,13 +95,27 @@ function nearest(folder: string): { readonly present: string; readonly next?: st
 }
 
 /** One digest over all that a generation is built from. */
-function digest(config: string | undefined, authDir: string): string {
+function digest(config: string | undefined, authDir: string, more: readonly string[]): string {
   const hash = createHash("sha256");
   if (config !== undefined) hash.update(contentOf(config));
   for (const file of filesIn(authDir)) {
     hash.update(`\0${file}\0`).update(contentOf(join(authDir, file)));
   }
+  for (const file of more) hash.update("\0").update(contentOf(file));
   return hash.digest("hex");
+}
+
+/** When and what the files were written, links followed. */
+function stampsOf(files: readonly string[]): string {
+  const stamps = files.map((file) => {
+    try {
+      const { ino, mtimeMs, size } = statSync(file);
+      return `${ino} ${mtimeMs} ${size}`;
+    } catch {
+      return "";
+    }
+  });
+  return stamps.join();
 }
 
 function filesIn(dir: string): string[] {

@@ -67,7 +67,9 @@ function followFiles(
 ): { reload(cause: string): Promise<void>; close(): void } {
   const { log } = house;
   let watched = server.current.authDir;
-  const watch = (): Watch => watchFiles(file, watched, log, () => void reload("file"));
+  let certificates = server.current.tls?.files ?? [];
+  const watch = (): Watch =>
+    watchFiles(file, watched, log, () => void reload("file"), certificates);
   let watcher = watch();
   const reload = async (cause: string): Promise<void> => {
     watcher.note();
@@ -84,9 +86,11 @@ function followFiles(
     configure(generation);
     log.info("reloaded", { cause, generation: generation.number });
     for (const warning of generation.warnings) log.warn(warning);
-    if (generation.authDir !== watched) {
+    const files = generation.tls?.files ?? [];
+    if (generation.authDir !== watched || files.join("\0") !== certificates.join("\0")) {
       watcher.close();
       watched = generation.authDir;
+      certificates = files;
       watcher = watch();
     }
   };
