@@ -16,6 +16,7 @@ import { policy as policyRateLimitClient } from "../policies/rate-limit-client.t
 import { policy as policyRateLimitServer } from "../policies/rate-limit-server.ts";
 import { policy as policyRequestLimits } from "../policies/request-limits.ts";
 import { policy as policySecurityHeaders } from "../policies/security-headers.ts";
+import { policy as policyTls } from "../policies/tls/index.ts";
 import { policy as policyUsage } from "../policies/usage/index.ts";
 import { policy as policyVault } from "../policies/vault/index.ts";
 import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages/index.ts";
@@ -51,6 +52,7 @@ export const policies: readonly Policy[] = [
   policyRateLimitServer,
   policyRequestLimits,
   policySecurityHeaders,
+  policyTls,
   policyUsage,
   policyVault,
 ] as unknown as readonly Policy[];

@@ -242,6 +242,7 @@ describe("the table", () => {
       "healthcheck",
       "version",
       "keys new",
+      "tls new",
       "policies list",
       "policies plan",
       "audit verify",
