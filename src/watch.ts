@@ -40,6 +40,7 @@ export function watchFiles(
   const settle = (): void => {
     timer = undefined;
     attach();
+    attachFile();
     const before = seen;
     seen = digest(config, places);
     if (seen.rest !== before.rest) changed("configuration");
@@ -82,7 +83,27 @@ export function watchFiles(
       }
     }
   };
+  // Also the file: where it alone is mounted into a container, its folder tells nothing of it.
+  const attachFile = (): void => {
+    if (config === undefined) return;
+    const prefix = `file\0${resolve(config)}\0`;
+    const key = `${prefix}${statSync(config, { throwIfNoEntry: false })?.ino}`;
+    if (watchers.has(key)) return;
+    for (const [old, watcher] of watchers) {
+      if (!old.startsWith(prefix)) continue;
+      watcher.close();
+      watchers.delete(old);
+    }
+    try {
+      const watcher = watch(config, { persistent: false }, stir);
+      watcher.on("error", () => watcher.close());
+      watchers.set(key, watcher);
+    } catch {
+      // It is gone for the moment: the folder tells when it is back.
+    }
+  };
   attach();
+  attachFile();
   return {
     note() {
       seen = digest(config, places);
