@@ -27,8 +27,23 @@ const globals = ["--config", "--json", "--help"];
 
 /** A command line whose last word is being typed, and what may stand there. */
 const cases: readonly (readonly [words: readonly string[], expected: readonly string[]])[] = [
-  [[""], top],
-  [["se"], ["serve"]],
+  [
+    [""],
+    [
+      "audit",
+      "auths",
+      "check",
+      "completions",
+      "doctor",
+      "healthcheck",
+      "help",
+      "keys",
+      "policies",
+      "serve",
+      "tls",
+      "version",
+    ],
+  ],
   [["keys", ""], ["new"]],
   [
     ["policies", ""],
