@@ -186,6 +186,7 @@ async function plantByManagement(): Promise<void> {
   for (const wrong of [
     { ...plain, provider: "nobody", token: refusedToken },
     { ...plain, tokne: refusedToken },
+    { ...plain, [refusedToken]: 1 },
     { ...plain, token: [refusedToken] },
     { ...plain, type: refusedToken },
     { ...plain, priority: refusedToken },
