@@ -4,6 +4,7 @@ import { customMessage } from "../config/wording.ts";
 import type { AdminOperation } from "../contract/admin.ts";
 import type { Refusal } from "../errors.ts";
 import type { RunningExchange } from "../exchange.ts";
+import { maskRandom } from "../kit/random-text.ts";
 
 /** Largest body of a management request, in bytes. */
 export const bodyBytes = 1024 * 1024;
@@ -75,7 +76,8 @@ function judge(
 /** What is wrong and where; never the value, which may be a secret. */
 function word(issue: v.BaseIssue<unknown>): string {
   const path = v.getDotPath(issue);
-  const where = path === null ? "the body" : `\`${path}\``;
+  // A name that is not known may be a secret, too.
+  const where = path === null ? "the body" : `\`${maskRandom(path)}\``;
   if (issue.expected === "never") return `${where} is not known here`;
   if (issue.input === undefined) return `${where} is missing`;
   return `${where} ${customMessage(issue) ?? `must be ${issue.expected ?? "valid"}`}`;

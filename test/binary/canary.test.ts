@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
 import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
@@ -29,6 +30,17 @@ const canaries = {
   reply: "plaincanaryRe4Kh2Mc8Ar0Gv",
   brokenBody: "plaincanaryBb5Lg3Nd9Bs1Hw",
   model: "sk-canary-Mo6Mf4Oe0Ct2Ix8Jk5",
+  managementKey: "cpm_canary-Mk7Nh2Pf9Du3Jy6Kl8QwRs4T",
+  wrongManagementKey: "plaincanaryWm8Og4Qf1Ev3Kz",
+  encryptionKey: createHash("sha256").update("canary").digest("base64"),
+  authToken: "plaincanaryAt9Ph5Rg2Fw4La",
+  oauthAccess: "plaincanaryOa1Qi6Sh3Gx5Mb",
+  oauthRefresh: "plaincanaryOr2Rj7Ti4Hy6Nc",
+  refusedToken: "plaincanaryRt3Sk8Uj5Iz7Od",
+  brokenAuth: "plaincanaryBa4Tl9Vk6Ja8Pe",
+  deniedAddress: "plaincanaryDa5Um1Wl7Kb9Qf",
+  plainFile: "plaincanaryPf6Vn2Xm8Lc1Rg",
+  brokenFile: "plaincanaryBf7Wo3Yn9Md2Sh",
 } as const;
 
 /** Where the client itself may read what it sent or asked for. */
@@ -49,7 +61,11 @@ beforeAll(async () => {
   const models = ["good", "leaky-401", "leaky-400", "html", "cut", "said"];
   proxy = await startProxy({
     config: {
-      auth: { api_keys: [{ id: "canary", user_id: "canary@example.org", key: clientKey }] },
+      auth: {
+        api_keys: [{ id: "canary", user_id: "canary@example.org", key: clientKey }],
+        encryption: { enabled: true, key: canaries.encryptionKey },
+      },
+      management: { key: canaries.managementKey },
       providers: {
         oai: { protocol: "openai", base_url: upstream.url, api_key: providerKey, models },
         two: {
@@ -67,6 +83,14 @@ beforeAll(async () => {
       },
       metrics: { enabled: true, port: 0 },
       logging: { level: "debug", audit },
+    },
+    prepare(dir) {
+      const auths = join(dir, "auths");
+      mkdirSync(auths, { mode: 0o700 });
+      const plain = { type: "api_key", token: canaries.plainFile };
+      writeFileSync(join(auths, "ant-spare.json"), JSON.stringify(plain), { mode: 0o600 });
+      const broken = `{"type": "api_key", "token": "${canaries.brokenFile}`;
+      writeFileSync(join(auths, "two-broken.json"), broken, { mode: 0o600 });
     },
   });
   const said = JSON.stringify({ error: { message: `denied: ${canaries.providerKey}` } });
@@ -114,6 +138,7 @@ async function plant(): Promise<void> {
   await get(`/nowhere/${canaries.pathToken}/..%2f`, { authorization: good });
   await get("/v1/models", { authorization: good, host: "evil.example" });
   await raw([["authorization", `Bearer ${canaries.wrongKey}, Bearer ${canaries.clientKey}`]]);
+  await plantByManagement();
   // A reload that is refused, with a secret in what is wrong.
   const config = readFileSync(proxy.configFile, "utf8");
   const key = `"${canaries.otherProviderKey}"`;
@@ -124,6 +149,60 @@ async function plant(): Promise<void> {
   writeFileSync(proxy.configFile, config);
   proxy.signal("SIGHUP");
   await until("the good reload", () => proxy.stderr().includes('"reloaded"'));
+}
+
+/** Answers of the management API to what changes the house. */
+const managed: string[] = [];
+
+async function manage(method: string, path: string, body?: unknown): Promise<number> {
+  const reply = await fetch(`${proxy.url}/v0/management${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${canaries.managementKey}`,
+      "content-type": "application/json",
+    },
+    ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+  });
+  managed.push(`${reply.status} ${JSON.stringify([...reply.headers])} ${await reply.text()}`);
+  return reply.status;
+}
+
+const addedAddress = "203.0.113.77";
+
+async function plantByManagement(): Promise<void> {
+  const { wrongManagementKey, authToken, oauthAccess, oauthRefresh, refusedToken } = canaries;
+  await keep(
+    fetch(`${proxy.url}/v0/management/auths`, {
+      headers: { "x-management-key": wrongManagementKey },
+    }),
+  );
+  const plain = { provider: "two", id: "canary", type: "api_key", token: authToken };
+  expect(await manage("POST", "/auths", plain)).toBe(201);
+  const oauth = { provider: "two", id: "oauth", type: "oauth", access_token: oauthAccess };
+  expect(await manage("POST", "/auths", { ...oauth, refresh_token: oauthRefresh })).toBeLessThan(
+    500,
+  );
+  expect(await manage("POST", "/auths", { ...oauth, id: "oauth-2" })).toBe(201);
+  for (const wrong of [
+    { ...plain, provider: "nobody", token: refusedToken },
+    { ...plain, tokne: refusedToken },
+    { ...plain, [refusedToken]: 1 },
+    { ...plain, token: [refusedToken] },
+    { ...plain, type: refusedToken },
+    { ...plain, priority: refusedToken },
+    `{"provider": "two", "token": "${canaries.brokenAuth}`,
+  ]) {
+    expect(await manage("POST", "/auths", wrong)).toBeGreaterThanOrEqual(400);
+  }
+  const list = "/security/ip-denylist";
+  const { deniedAddress } = canaries;
+  expect(await manage("POST", list, { ip: deniedAddress })).toBeGreaterThanOrEqual(400);
+  expect(
+    await manage("POST", list, { ip: addedAddress, expires_in: deniedAddress }),
+  ).toBeGreaterThanOrEqual(400);
+  expect(await manage("POST", list, { ip: addedAddress, reason: "abuse" })).toBe(201);
+  for (const path of ["/auths", list, "/status", "/policies", "/usage"]) await manage("GET", path);
+  await manage("DELETE", "/auths/two/oauth-2");
 }
 
 async function keep(sent: Promise<Response>): Promise<void> {
@@ -160,8 +239,15 @@ async function outputs(): Promise<Readonly<Record<string, string>>> {
   const plan = await runBinary(["policies", "plan", "--json", "--config", proxy.configFile]);
   const check = await runBinary(["check", "--json", "--config", proxy.configFile]);
   const verify = await runBinary(["audit", "verify", "--json", "--config", proxy.configFile]);
+  const doctor = await runBinary(["doctor", "--json", "--config", proxy.configFile]);
+  const live = filesBelow(join(proxy.dir, "cwd", "state"), new Set());
+  expect(readdirSync(join(proxy.dir, "cwd", "state")).some((n) => n.endsWith("-wal"))).toBe(true);
+  expect(live).toContain(addedAddress);
   await proxy.stop();
-  const meant = new Set([join(home, "file.key"), proxy.configFile]);
+  const meant = new Set([
+    ...[join(home, "file.key"), proxy.configFile],
+    ...["ant-spare.json", "two-broken.json"].map((name) => join(proxy.authDir, name)),
+  ]);
   return {
     metrics,
     "standard output": proxy.stdout(),
@@ -171,6 +257,9 @@ async function outputs(): Promise<Readonly<Record<string, string>>> {
     "policies plan": plan.out + plan.err,
     check: check.out + check.err,
     "audit verify": verify.out + verify.err,
+    doctor: doctor.out + doctor.err,
+    "the state while it runs": live,
+    "answers of the management API": managed.join("\n"),
     "answers to clients": answers.join("\n"),
   };
 }
@@ -193,6 +282,7 @@ test("no secret that was planted in an input is in an output", async () => {
 
 test("the secrets did reach what they were planted in", () => {
   const sent = JSON.stringify(upstream.received.map(({ headers }) => headers));
+  expect(readdirSync(proxy.authDir)).toContain("two-canary.json");
   for (const key of [canaries.providerKey, canaries.otherProviderKey, canaries.fileKey]) {
     expect(sent).toContain(key);
   }

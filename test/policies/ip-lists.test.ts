@@ -508,7 +508,11 @@ describe("the denylist in the management API", () => {
 
   test("a store that fails stops the start, and an entry that was not kept is told", async () => {
     const host = createStubHost(serving);
-    const broken = storeWith(host.store, { list: () => Promise.reject(new Error("disk")) });
+    const broken = storeWith(host.store, {
+      scan() {
+        throw new Error("disk");
+      },
+    });
     expect(hooksFor(deny, {}, { ...host, store: broken })).rejects.toThrow("disk");
     const full = storeWith(host.store, { put: () => Promise.reject(new Error("full")) });
     const hooks = await enabled(deny, {}, { ...createStubHost(), store: full });

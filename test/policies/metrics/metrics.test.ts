@@ -17,6 +17,7 @@ import {
   type StubHost,
   startExchange,
 } from "../../harness/stubs.ts";
+import { until } from "../../harness/wait.ts";
 
 async function create(config: object, host: StubHost): Promise<Hooks | undefined> {
   const settings = v.parse(policy.config.schema, config);
@@ -281,5 +282,39 @@ describe("the listener", () => {
   ];
   test.each(paths)("path %s: %p", (path, good) => {
     expect(v.safeParse(policy.config.schema, { path }).success).toBe(good);
+  });
+});
+
+describe("the first scrape", () => {
+  test("is prepared soon after a start, before anybody asks", async () => {
+    const host = createStubHost();
+    let looks = 0;
+    const gauges = () => {
+      looks += 1;
+      return [];
+    };
+    const serving = { ...host, gauges, facts: { ...host.facts, serving: true } } as StubHost;
+    await start({}, serving);
+    expect(looks).toBe(0);
+    await until("a scrape that nobody asked for", () => looks > 0);
+    expect(looks).toBe(1);
+  });
+
+  test("is prepared by no check, and by none that is off", async () => {
+    const host = createStubHost();
+    const gauges = (): never => {
+      throw new Error("nobody serves");
+    };
+    const checking = { ...host, gauges, facts: { ...host.facts, serving: false } } as StubHost;
+    const timers: unknown[] = [];
+    const real = globalThis.setTimeout;
+    globalThis.setTimeout = ((...to: unknown[]) => timers.push(to)) as never;
+    try {
+      await start({}, checking);
+      await create({ enabled: false }, { ...checking, facts: host.facts } as StubHost);
+    } finally {
+      globalThis.setTimeout = real;
+    }
+    expect(timers).toEqual([]);
   });
 });
