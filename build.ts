@@ -1,17 +1,21 @@
 /**
  * Builds `dist/cliproxy` for this machine, and `dist/cliproxy.mjs` for Node and Deno.
- *   bun build.ts              generated files, then both
- *   bun build.ts --generate   only the generated files
- *   bun build.ts --check      fails when a generated file is not up to date
+ *   bun build.ts                   generated files, then both
+ *   bun build.ts --target NAMES    `dist/cliproxy-NAME` for each of linux-x64, linux-arm64,
+ *                                  darwin-x64, darwin-arm64, windows-x64; with commas, or all
+ *   bun build.ts --static          also `dist/cliproxy-linux-x64-static`, which needs no libc
+ *   bun build.ts --generate        only the generated files
+ *   bun build.ts --check           fails when a generated file is not up to date
  */
-import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
-import { build as bundle } from "esbuild";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { bundleModule, compile } from "./deploy/build/executable.ts";
+import { identityOf } from "./deploy/build/identity.ts";
+import { canBeStatic, packStatic } from "./deploy/build/static.ts";
+import { ownTarget, parseTargets } from "./deploy/build/targets.ts";
 
 const root = import.meta.dirname;
-const mode = process.argv[2];
 
 /** Plugin folders of the registry: folder, export of each file, name of the list. */
 const lists = [
@@ -196,80 +200,30 @@ function readOrEmpty(path: string): string {
   }
 }
 
-/**
- * `.env` and `bunfig.toml` of the working directory would run foreign settings and code, so their
- * loading is turned off; `eval` throws.
- */
-const compileFlags = [
-  ...["build", "--compile", "--minify", "--bytecode", "--format=esm", "--sourcemap"],
-  ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
-  "--compile-exec-argv=--disallow-code-generation-from-strings --no-addons",
-];
-
-/** Constants of the source that only a build knows, as JavaScript. */
-function constants(): Record<string, string> {
-  return { CLIPROXY_VERSION: JSON.stringify(packageVersion()) };
-}
-
-function compile(): void {
-  const out = join(root, "dist/cliproxy");
-  const define = Object.entries(constants()).map(([name, value]) => `--define=${name}=${value}`);
-  const args = [
-    ...compileFlags,
-    ...define,
-    "src/main.ts",
-    "src/scripts/worker.ts",
-    "--outfile",
-    out,
-  ];
-  const built = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
-  if (built.status !== 0) {
-    console.error(built.stdout + built.stderr);
-    process.exit(built.status ?? 1);
-  }
-  seal(out);
-}
-
-/** Packages in the older form of modules ask for Node's own by `require`. */
-const bundleStart = [
-  "#!/usr/bin/env node",
-  'import { createRequire as makeRequire } from "node:module";',
-  "const require = makeRequire(import.meta.url);",
-].join("\n");
-
-/** One module without dependencies, readable as it is. */
-async function bundleModule(): Promise<void> {
-  const outfile = join(root, "dist/cliproxy.mjs");
-  await bundle({
-    absWorkingDir: root,
-    entryPoints: ["src/main.ts"],
-    outfile,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    external: ["bun:*", "esbuild"],
-    define: constants(),
-    banner: { js: bundleStart },
-    sourcemap: true,
-    legalComments: "eof",
-    logLevel: "warning",
+/** Builds what is asked for; without words, the module and this machine's executable. */
+async function buildAll(words: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...words],
+    options: { target: { type: "string" }, static: { type: "boolean", default: false } },
   });
-  chmodSync(outfile, 0o755);
-  seal(outfile);
+  const identity = identityOf(root);
+  const dist = join(root, "dist");
+  mkdirSync(dist, { recursive: true });
+  const own = ownTarget();
+  if (values.target === undefined && !values.static) {
+    if (own === undefined) throw new Error("no runtime for this machine: name a --target");
+    await bundleModule(root, identity);
+    compile(root, own, identity, join(dist, `cliproxy${own.suffix}`));
+    return;
+  }
+  for (const target of parseTargets(values.target ?? own?.name ?? "linux-x64")) {
+    const file = join(dist, `cliproxy-${target.name}${target.suffix}`);
+    compile(root, target, identity, file);
+    if (values.static && canBeStatic(target)) packStatic(root, target, file, `${file}-static`);
+  }
 }
 
-/** Writes the digest of a built file beside it. */
-function seal(path: string): void {
-  const bytes = readFileSync(path);
-  const digest = createHash("sha256").update(bytes).digest("hex");
-  writeFileSync(`${path}.sha256`, `${digest}  ${basename(path)}\n`);
-  console.log(`${basename(path)}: ${(bytes.length / 1e6).toFixed(1)} MB, sha256 ${digest}`);
-}
-
-await generate(mode === "--check");
-if (mode === undefined) {
-  mkdirSync(join(root, "dist"), { recursive: true });
-  await bundleModule();
-  compile();
-}
+const words = process.argv.slice(2);
+const isOnly = words[0] === "--generate" || words[0] === "--check";
+await generate(words[0] === "--check");
+if (!isOnly) await buildAll(words);

@@ -4,8 +4,8 @@
  * open reader.
  */
 import { heapStats } from "bun:jsc";
-import { dialect as anthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
-import { dialect as openaiChat } from "../plugins/dialects/openai-chat.ts";
+import { dialect as anthropicMessages } from "../plugins/dialects/anthropic-messages/index.ts";
+import { dialect as openaiChat } from "../plugins/dialects/openai-chat/index.ts";
 import type { Dialect } from "../src/contract/plugin.ts";
 
 const rounds = 15;

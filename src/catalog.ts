@@ -1,7 +1,8 @@
-import type { ModelEntry } from "./contract/plugin.ts";
+import type { Dialect, ModelEntry } from "./contract/plugin.ts";
 import type { Clock, Logger } from "./contract/types.ts";
 import { readText } from "./kit/read-text.ts";
 import type { ActiveProvider } from "./providers.ts";
+import { foreignOf } from "./router.ts";
 
 /** How long a provider's own list is believed, in milliseconds. */
 const freshMs = 10 * 60_000;
@@ -26,6 +27,7 @@ export function createCatalog(
   providers: readonly ActiveProvider[],
   clock: Clock,
   log: Logger,
+  dialects: readonly Dialect[] = [],
 ): Catalog {
   const listed = new Map<string, Listed>();
 
@@ -43,7 +45,12 @@ export function createCatalog(
 
   return {
     async list(dialect, isListed) {
-      const speaking = providers.filter((p) => p.kind.dialects.includes(dialect));
+      const isTranslated = dialects.some((d) => d.name === dialect && d.translation !== undefined);
+      const speaking = providers.filter(
+        (p) =>
+          p.kind.dialects.includes(dialect) ||
+          (isTranslated && foreignOf(p, dialects) !== undefined),
+      );
       const lists = await Promise.all(
         speaking.map(async (provider) => {
           const ids = provider.models?.map(({ name }) => name) ?? (await ownList(provider));

@@ -10,6 +10,7 @@ import {
   type Policy,
   type PolicyHost,
   type SecurityEvent,
+  type TlsPlan,
 } from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
 import { findingsFault } from "./findings-fault.ts";
@@ -37,6 +38,8 @@ export interface Enforcement {
   readonly operations: readonly MountedOperation[];
   /** What policies listen on, beside the main listener. */
   readonly listeners: readonly PlannedListener[];
+  /** How the main listener speaks TLS; undefined: it doesn't. */
+  readonly tls: TlsPlan | undefined;
   /** What policies set on every response, by lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   emit(event: SecurityEvent): void;
@@ -142,7 +145,14 @@ export async function enforce(
     if (hooks.event !== undefined) for (const type of hooks.hears ?? eventTypes) heard.add(type);
   }
   const listeners: PlannedListener[] = [];
-  for (const { hooks } of active) hooks.listen?.({ add: (one) => void listeners.push(one) });
+  let tls: TlsPlan | undefined;
+  const plan = {
+    add: (one: PlannedListener) => void listeners.push(one),
+    secure(one: TlsPlan) {
+      tls = one;
+    },
+  };
+  for (const { hooks } of active) hooks.listen?.(plan);
   const tellAll = (hook: "adopted" | "credentialsRead"): void => {
     for (const { name, hooks } of active) {
       try {
@@ -156,7 +166,8 @@ export async function enforce(
   const credentialsRead = (): void => tellAll("credentialsRead");
   const { emit } = bench;
   const headers = headersOf(active);
-  const told = { planned, operations, listeners, headers, findings: () => findingsOf(active) };
+  const findings = (): readonly Finding[] => findingsOf(active);
+  const told = { planned, operations, listeners, tls, headers, findings };
   return { ok: true, ...told, pipelines, emit, adopted, credentialsRead, dispose };
 }
 

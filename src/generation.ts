@@ -3,7 +3,7 @@ import { createCatalog } from "./catalog.ts";
 import { createFindClient } from "./client-address.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Dialect } from "./contract/plugin.ts";
-import type { Finding, PlannedListener, SecurityEvent } from "./contract/policy.ts";
+import type { Finding, PlannedListener, SecurityEvent, TlsPlan } from "./contract/policy.ts";
 import type { CredentialFiles, Reread } from "./credential-files.ts";
 import type { CredentialShelf } from "./credential-shelf.ts";
 import type { Enforcement } from "./enforcement.ts";
@@ -33,6 +33,8 @@ export interface Generation {
   readonly scripts: Pick<Scripts, "folders" | "files">;
   /** Beside the one that clients call. */
   readonly listeners: readonly PlannedListener[];
+  /** How the main listener speaks TLS; undefined: it doesn't. */
+  readonly tls: TlsPlan | undefined;
   emit(event: SecurityEvent): void;
   /** Tells its policies that it serves. */
   adopted(): void;
@@ -72,7 +74,7 @@ export interface GenerationParts
 /** Puts a generation together; it holds the parts until `retire` and its last exchange. */
 export function createGeneration(parts: GenerationParts): Generation {
   const { house, server, enforcement, dialects, providers } = parts;
-  const { pipelines, listeners, headers, emit, findings } = enforcement;
+  const { pipelines, listeners, tls, headers, emit, findings } = enforcement;
   const { files, shelves } = parts.credentials;
   generations += 1;
   const number = generations;
@@ -98,7 +100,7 @@ export function createGeneration(parts: GenerationParts): Generation {
   const fetch = createApp({
     dialects,
     pipelines,
-    catalog: createCatalog(providers, house.clock, log),
+    catalog: createCatalog(providers, house.clock, log, dialects),
     router: createRouter(providers, dialects),
     house: { live: house.live, mono: house.clock.mono, release, findClient, headers },
     limits: {
@@ -126,7 +128,7 @@ export function createGeneration(parts: GenerationParts): Generation {
   const { logging, authDir, plan, warnings, problemAt, scripts } = parts;
   return {
     ...{ number, fetch, headers, server, logging, authDir, plan, warnings, problemAt },
-    ...{ listeners, emit, findings, scripts },
+    ...{ listeners, tls, emit, findings, scripts },
     adopted() {
       files.adopt(emit);
       enforcement.adopted();

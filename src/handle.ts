@@ -16,9 +16,11 @@ import type { FactKeys } from "./kit/fact-keys.ts";
 import type { Secret } from "./kit/secret.ts";
 import { passOn, type ReplyHouse } from "./pass-on.ts";
 import type { MaybePromise } from "./pipeline.ts";
-import type { ActiveProvider } from "./providers.ts";
 import { refuse } from "./reply.ts";
 import type { Candidate, Router } from "./router.ts";
+import { passForeignError } from "./translate/errors.ts";
+import { passBack } from "./translate/pass-back.ts";
+import { translateRequest } from "./translate/request.ts";
 import { sendUpstream } from "./upstream.ts";
 import { classOf, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
 
@@ -98,6 +100,8 @@ async function tryCandidates(
       skipped = earlier(skipped, secret);
       continue;
     }
+    const translated = translate(x, parsed, candidate);
+    if (translated !== undefined && "code" in translated) return refuse(x, translated);
     const attempt = toAttempt(index, candidate);
     const gate = x.route.pipeline.attempt(x, attempt);
     const verdict = gate instanceof Promise ? await gate : gate;
@@ -108,16 +112,18 @@ async function tryCandidates(
       continue;
     }
     x.beginAttempt(attempt);
-    const body = withModel(parsed, model);
-    const answer = await sendUpstream(x, { provider, credential, secret, model, body });
+    const body = translated?.body ?? withModel(parsed, model);
+    const target = { provider, credential, secret, model, body, translated };
+    const answer = await sendUpstream(x, target);
     if (body !== parsed.body && isLong(body)) house.free(body);
     if (answer !== undefined && "response" in answer && answer.response.status < 400) {
+      if (translated !== undefined) return passBack(x, provider, answer, house, translated);
       return passOn(x, provider, answer, house);
     }
     const mayRenew =
       credential?.tokens !== undefined && secret !== undefined && renewedAt !== at && is401(answer);
     const isLast = at === candidates.length - 1 && !mayRenew;
-    const outcome = await explain(x, house, provider, secret, answer, isLast);
+    const outcome = await explain(x, house, candidate, secret, answer, isLast);
     if (outcome instanceof Response) return outcome;
     last = outcome;
     if (x.stopped !== undefined) break;
@@ -128,6 +134,13 @@ async function tryCandidates(
     }
   }
   return last === undefined ? refuse(x, skipped ?? { code: "all_skipped" }) : last();
+}
+
+/** The request in the dialect of a provider that does not speak the client's. */
+function translate(x: RunningExchange, { call, body }: ParsedCall, candidate: Candidate) {
+  const { foreign, model } = candidate;
+  if (foreign === undefined) return undefined;
+  return translateRequest(body, call, x.route.dialect, foreign, model);
 }
 
 /** Of two candidates that are refused, the one that would be admitted first. */
@@ -145,7 +158,7 @@ type Failed = () => MaybePromise<Response>;
 async function explain(
   x: RunningExchange,
   house: CallHouse,
-  provider: ActiveProvider,
+  { provider, foreign }: Candidate,
   sent: Secret | undefined,
   answer: Awaited<ReturnType<typeof sendUpstream>>,
   isLast: boolean,
@@ -174,8 +187,10 @@ async function explain(
     x.endAttempt({ kind: "refused", status, usage: undefined, bytes: 0 });
     house.log.warn("provider refused", { provider: provider.name, status, request: x.id });
   }
-  const tell: Failed = () =>
-    refusal === undefined ? passError(x, error) : refuse(x, refusal, response);
+  const tell: Failed = () => {
+    if (refusal !== undefined) return refuse(x, refusal, response);
+    return foreign === undefined ? passError(x, error) : passForeignError(x, error, foreign);
+  };
   return mayTryNext ? tell : tell();
 }
 

@@ -46,6 +46,25 @@ export function toUpstreamHeaders(
   return out;
 }
 
+/** Headers that every API understands; all others are of the client's own. */
+const common = ["user-agent", "traceparent", "tracestate"];
+
+/** What a provider of another dialect should see: its betas and versions are not the client's. */
+export function toForeignHeaders(
+  headers: Headers,
+  defaults: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const out: Record<string, string> = { ...defaults };
+  const key = sentKey(headers);
+  for (const name of common) {
+    const value = headers.get(name);
+    if (value !== null && (key === undefined || !value.includes(key))) out[name] = value;
+  }
+  out["content-type"] = "application/json";
+  out["accept-encoding"] = "identity";
+  return out;
+}
+
 /** Fewer characters are no client key (`isSampleKey` refuses them). */
 const shortestKey = 16;
 

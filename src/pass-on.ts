@@ -94,7 +94,8 @@ async function passPlain(passing: Passing): Promise<Response> {
   return passBytes(x, upstream, head, joined(opening));
 }
 
-function passChunks(
+/** Relays a body to the client. */
+export function passChunks(
   { x, upstream, head, source, house, idleMs, totalAtMs }: Passing,
   tap: UsageTap,
   opening: readonly Uint8Array[],
@@ -159,7 +160,7 @@ function passBytes(
 }
 
 /** A body that broke before anything of it went out. */
-function broken(
+export function broken(
   x: RunningExchange,
   upstream: UpstreamAnswer,
   error: unknown,
@@ -173,7 +174,7 @@ function broken(
 }
 
 /** Ends an answer that can't be passed on. */
-function giveUp(
+export function giveUp(
   x: RunningExchange,
   { response, cancel }: UpstreamAnswer,
   refusal: Refusal,
@@ -187,7 +188,7 @@ function isShort(length: string | null): boolean {
 }
 
 /** The body as plain bytes; undefined when its coding is not known. */
-function decoded(
+export function decoded(
   response: PoolAnswer,
   encoding: string | null,
 ): ReadableStream<Uint8Array> | undefined {
@@ -197,7 +198,8 @@ function decoded(
   return inflate(body, encoding, inflateLimits);
 }
 
-interface UsageTap extends RelayTap {
+/** What watches a reply go by, and knows what it cost. */
+export interface UsageTap extends RelayTap {
   usage(): Usage | undefined;
   /** The provider itself told the client of a failure. */
   failed(): boolean;

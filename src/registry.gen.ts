@@ -16,12 +16,13 @@ import { policy as policyRateLimitClient } from "../policies/rate-limit-client.t
 import { policy as policyRateLimitServer } from "../policies/rate-limit-server.ts";
 import { policy as policyRequestLimits } from "../policies/request-limits.ts";
 import { policy as policySecurityHeaders } from "../policies/security-headers.ts";
+import { policy as policyTls } from "../policies/tls/index.ts";
 import { policy as policyUsage } from "../policies/usage/index.ts";
 import { policy as policyVault } from "../policies/vault/index.ts";
-import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages.ts";
+import { dialect as dialectAnthropicMessages } from "../plugins/dialects/anthropic-messages/index.ts";
 import { dialect as dialectGemini } from "../plugins/dialects/gemini/index.ts";
-import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat.ts";
-import { dialect as dialectOpenaiResponses } from "../plugins/dialects/openai-responses.ts";
+import { dialect as dialectOpenaiChat } from "../plugins/dialects/openai-chat/index.ts";
+import { dialect as dialectOpenaiResponses } from "../plugins/dialects/openai-responses/index.ts";
 import { provider as providerClaude } from "../plugins/providers/claude.ts";
 import { provider as providerGemini } from "../plugins/providers/gemini.ts";
 import { provider as providerOpenaiCompatible } from "../plugins/providers/openai-compatible.ts";
@@ -51,6 +52,7 @@ export const policies: readonly Policy[] = [
   policyRateLimitServer,
   policyRequestLimits,
   policySecurityHeaders,
+  policyTls,
   policyUsage,
   policyVault,
 ] as unknown as readonly Policy[];

@@ -1,16 +1,20 @@
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
+import { BadAnswer } from "./kit/untranslatable.ts";
 import type { ByteSink, ByteSource } from "./runtime/runtime.ts";
 
 /**
- * What is left to say at the end of a body: nothing, since it is complete; bytes to append that
- * tell the client of the failure; or what only a cut connection can say.
+ * What is left to say at the end of a body: nothing, since it is complete; the rest of what is
+ * complete; bytes to append that tell the client of the failure; or what only a cut connection can
+ * say.
  */
-export type LastWords = "complete" | Uint8Array | "cut";
+export type LastWords = "complete" | { readonly rest: Uint8Array } | Uint8Array | "cut";
 
 /** What watches a body go by; one of `end` and `broken` is called, once. */
 export interface RelayTap {
   push(chunk: Uint8Array): void;
+  /** What goes out instead of a chunk, where it does not go out as it is. */
+  turn?(chunk: Uint8Array): Uint8Array | undefined;
   /** The provider has closed. */
   end(): LastWords;
   /** It broke off or was stopped, which need not mean that something is missing. */
@@ -80,15 +84,18 @@ export class Relay implements ByteSource {
         this.#tap.push(value);
         if (this.#bytes === 0) this.#x.markFirstByte();
         this.#bytes += value.byteLength;
-        const full = sink.write(value);
+        const out = this.#tap.turn === undefined ? value : this.#tap.turn(value);
+        if (out === undefined) continue;
+        const full = sink.write(out);
         if (full === undefined) continue;
         this.#x.extend("client_stalled", writeStallMs, totalAtMs);
         await full;
         if (this.#ended) return;
       }
-    } catch {
+    } catch (error) {
+      const code = error instanceof BadAnswer ? "upstream_bad_answer" : "upstream_truncated";
       if (this.#x.isClientGone) this.#end(undefined, true);
-      else this.#break(this.#x.stopped ?? { code: "upstream_truncated" });
+      else this.#break(this.#x.stopped ?? { code });
       return;
     }
     this.#finish(this.#tap.end(), { code: "upstream_truncated" });
@@ -120,8 +127,9 @@ export class Relay implements ByteSource {
       this.#sink?.cut();
       return;
     }
-    if (words !== "complete") void this.#sink?.write(words);
-    this.#end(words === "complete" ? undefined : refusal, false);
+    const isComplete = words === "complete" || "rest" in words;
+    if (words !== "complete") void this.#sink?.write("rest" in words ? words.rest : words);
+    this.#end(isComplete ? undefined : refusal, false);
     this.#sink?.close();
   }
 

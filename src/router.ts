@@ -9,6 +9,8 @@ export interface Candidate {
   readonly credential: Credential | undefined;
   /** The name the provider knows the model by. */
   readonly model: string;
+  /** The dialect to translate into, where the provider does not speak the client's. */
+  readonly foreign?: Dialect;
 }
 
 export interface Router {
@@ -87,7 +89,9 @@ export function createRouter(
           ? first.ways
           : targets.filter((t) => speaks(t, dialect)).flatMap((t) => inTurn(t, turns));
       if (candidates.length === 0 && !targets.some((t) => speaks(t, dialect))) {
-        return wrongDialect(first, dialects, surface);
+        const translated = translatedWays(targets, dialects, dialect, surface, turns);
+        if (translated === undefined) return wrongDialect(first, dialects, surface);
+        return translated.length === 0 ? { code: "no_credential" } : translated;
       }
       return candidates.length === 0 ? { code: "no_credential" } : candidates;
     },
@@ -99,6 +103,41 @@ const mostGuesses = 1024;
 
 function speaks({ provider }: Target, dialect: string): boolean {
   return provider.kind.dialects.includes(dialect);
+}
+
+/**
+ * Ways through translation: only where nobody speaks the client's dialect.
+ * @returns undefined where what is asked can't be translated
+ */
+function translatedWays(
+  targets: readonly Target[],
+  dialects: readonly Dialect[],
+  client: string,
+  surface: Surface | undefined,
+  turns: Map<ActiveProvider, number>,
+): readonly Candidate[] | undefined {
+  const own = dialects.find(({ name }) => name === client)?.translation;
+  if (own === undefined || own.surface !== surface) return undefined;
+  let isTranslated = false;
+  const ways = targets.flatMap((target) => {
+    const foreign = foreignOf(target.provider, dialects);
+    if (foreign === undefined) return [];
+    isTranslated = true;
+    return inTurn(target, turns).map((way) => ({ ...way, foreign }));
+  });
+  return isTranslated ? ways : undefined;
+}
+
+/** The dialect that a provider is spoken to in by clients of others. */
+export function foreignOf(
+  { kind }: ActiveProvider,
+  dialects: readonly Dialect[],
+): Dialect | undefined {
+  for (const name of kind.dialects) {
+    const found = dialects.find((dialect) => dialect.name === name);
+    if (found?.translation !== undefined) return found;
+  }
+  return undefined;
 }
 
 function toTarget(provider: ActiveProvider, model: string): Target {

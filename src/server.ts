@@ -1,5 +1,6 @@
 import { assemble, type ConfigSource } from "./assembly.ts";
 import type { ConfigProblem } from "./config/problems.ts";
+import type { TlsPlan } from "./contract/policy.ts";
 import type { Reread } from "./credential-files.ts";
 import type { Generation } from "./generation.ts";
 import type { House } from "./host.ts";
@@ -94,7 +95,7 @@ export class Server {
   /** The address that clients call. */
   get url(): string {
     const { host, port } = this.#listener ?? this.#current.server;
-    return toUrl(host, port);
+    return toUrl(host, port, this.#current.tls === undefined ? "http" : "https");
   }
 
   /** Where else it listens, by what is behind it. */
@@ -147,11 +148,19 @@ export class Server {
 
   async #adopt(next: Generation): Promise<Reloaded> {
     const old = this.#current;
+    if ((next.tls === undefined) !== (old.tls === undefined)) {
+      throw Object.assign(new Error("TLS can't be turned on or off while it serves: restart"), {
+        key: "server.tls.enabled",
+      });
+    }
     const prepared = await this.#side.prepare(next.listeners);
     const moved = next.server.host !== old.server.host || next.server.port !== old.server.port;
     let listener = this.#listener;
     try {
       if (moved) listener = await this.#listen(next);
+      else if (next.tls !== undefined && !sameTls(next.tls, old.tls)) {
+        await listener?.renew(next.tls);
+      }
     } catch (error) {
       prepared.discard();
       throw error;
@@ -212,10 +221,11 @@ export class Server {
     }
   }
 
-  #listen({ server }: Generation): Promise<Listener> {
+  #listen({ server, tls }: Generation): Promise<Listener> {
     return this.#parts.runtime.listen({
       host: server.host,
       port: server.port,
+      tls,
       handle: (request, transport) => this.#handle(request, transport),
       onError: (error) => {
         this.#parts.house.log.error("request escaped", { error });
@@ -229,6 +239,10 @@ export class Server {
   }
 }
 
+function sameTls(one: TlsPlan, other: TlsPlan | undefined): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
 function toLine({ file, line, column, path, message, mend }: ConfigProblem): string {
   return `${file}:${line}:${column} ${path}: ${message}${mend === "" ? "" : ` (mend: ${mend})`}`;
 }
@@ -238,7 +252,8 @@ function cannotListen({ server, problemAt }: Generation, error: unknown): Config
     error instanceof ListenFailure
       ? [{ ...error.planned, hostKey: error.planned.portKey }, error.cause]
       : [{ ...server, portKey: "server.port", hostKey: "server.host" }, error];
-  const { code, message } = cause as { code?: string; message?: string };
+  const { code, message, key } = cause as { code?: string; message?: string; key?: string };
+  if (key !== undefined) return problemAt(key, message ?? "can't change", "restart the proxy");
   const where = `${at.host}:${at.port}`;
   if (code === "EADDRINUSE") {
     return problemAt(at.portKey, `${where} is in use`, "choose another port, or end what uses it");

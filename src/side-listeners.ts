@@ -108,6 +108,7 @@ export class SideListeners {
     const listener = await this.#runtime.listen({
       host,
       port,
+      tls: undefined,
       handle: async (request) => {
         const response = await open.planned.handle(request);
         for (const [key, value] of Object.entries(this.#headers())) {
@@ -129,7 +130,7 @@ function isSame({ host, port, planned }: Open, other: PlannedListener): boolean 
 }
 
 /** The address to call: a listener on all interfaces is called by loopback. */
-export function toUrl(host: string, port: number): string {
+export function toUrl(host: string, port: number, scheme: "http" | "https" = "http"): string {
   const name = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
+  return `${scheme}://${name.includes(":") ? `[${name}]` : name}:${port}`;
 }

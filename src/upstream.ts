@@ -1,10 +1,11 @@
 import type { ErrorCode } from "./contract/errors.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
-import { toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
+import { toForeignHeaders, toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
 import type { Secret } from "./kit/secret.ts";
 import { type ActiveProvider, type Credential, upstreamUrl } from "./providers.ts";
 import type { PoolAnswer } from "./runtime/runtime.ts";
+import type { Translated } from "./translate/request.ts";
 
 /**
  * A stale connection fails within a round trip, and no answer is faster than that. A connection
@@ -22,6 +23,8 @@ export interface UpstreamCall {
   readonly secret: Secret | undefined;
   readonly model: string;
   readonly body: Uint8Array;
+  /** Where it goes in a dialect that is not the client's. */
+  readonly translated?: Translated | undefined;
 }
 
 /** Why no usable answer came; `detail` is for the log, never for a client. */
@@ -89,24 +92,33 @@ export async function sendUpstream(
 /** The request of one attempt, ready to be sent. */
 function prepare(
   x: RunningExchange,
-  { provider, credential, secret, model, body }: UpstreamCall,
+  { provider, credential, secret, model, body, translated }: UpstreamCall,
   signal: AbortSignal,
 ): (fresh: boolean) => Promise<PoolAnswer> {
   const { kind, pool } = provider;
   if (kind.answer !== undefined) {
-    const { dialect, surface } = x;
-    const { stream = false, verb } = x.call ?? {};
-    const query = toUpstreamQuery(x.request.url);
+    const { surface, verb, query } = translated ?? ownTarget(x);
+    const dialect = translated?.dialect.name ?? x.dialect;
+    const { stream = false } = x.call ?? {};
     const request = { dialect, surface, model, verb, stream, query, body, signal };
     return async () => kind.answer?.(request) as Response | Promise<Response>;
   }
   if (pool === undefined) throw new Error(`provider ${provider.name} has no pool`);
-  const headers = toUpstreamHeaders(x.request.headers, kind.defaultHeaders);
+  const headers =
+    translated === undefined
+      ? toUpstreamHeaders(x.request.headers, kind.defaultHeaders)
+      : toForeignHeaders(x.request.headers, kind.defaultHeaders);
   if (credential !== undefined && secret !== undefined) {
     kind.authorize(headers, secret.expose(), credential.kind);
   }
-  const url = upstreamUrl(provider, x.surface, model, x.call?.verb, toUpstreamQuery(x.request.url));
+  const { surface, verb, query } = translated ?? ownTarget(x);
+  const url = upstreamUrl(provider, surface, model, verb, query);
   return (fresh) => pool.fetch(url, { method: "POST", headers, body, signal, fresh });
+}
+
+/** Where a call goes that is not translated. */
+function ownTarget(x: RunningExchange) {
+  return { surface: x.surface, verb: x.call?.verb, query: toUpstreamQuery(x.request.url) };
 }
 
 /**

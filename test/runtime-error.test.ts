@@ -9,6 +9,7 @@ test("what escapes a handler is a bare 500 with the headers of the house", async
   const listener = await bunRuntime.listen({
     host: "127.0.0.1",
     port: 0,
+    tls: undefined,
     handle: () => Promise.reject(new Error("a secret in a message")),
     onError(error) {
       seen.push(error);

@@ -14,7 +14,13 @@ function createNet() {
       throw Object.assign(new Error("in use"), { code: "EADDRINUSE" });
     }
     open.set(port, options);
-    return { host, port, drain: async () => {}, close: () => void open.delete(port) };
+    return {
+      host,
+      port,
+      renew: async () => {},
+      drain: async () => {},
+      close: () => void open.delete(port),
+    };
   };
   return { open, taken, listen };
 }

@@ -12,8 +12,14 @@ export interface AddedEntry {
   readonly untilMs: number;
 }
 
+/**
+ * Least time between two sweeps, in milliseconds: each looks at all entries, and where one after
+ * the other ends, every addition to a full list would ask for one.
+ */
+const sweepEveryMs = 1000;
+
 /** The little that is needed of a store. */
-export type EntryStore = Pick<Store, "put" | "get" | "remove" | "list" | "page" | "flush">;
+export type EntryStore = Pick<Store, "put" | "get" | "remove" | "scan" | "page" | "flush">;
 
 /**
  * Entries that come and go while the proxy runs. What decides is in memory, 12 to 48 bytes an
@@ -21,6 +27,7 @@ export type EntryStore = Pick<Store, "put" | "get" | "remove" | "list" | "page" 
  */
 export class DynamicList {
   readonly #index = createIpIndex();
+  #sweptMs = Number.NEGATIVE_INFINITY;
   /** Writes go to the store one after the other: the last one asked for is the one that stays. */
   #writing: Promise<unknown> = Promise.resolve();
   #loading: Promise<void> | undefined;
@@ -35,9 +42,11 @@ export class DynamicList {
   }
 
   async #load(store: EntryStore): Promise<void> {
-    for (const { key, expiresAtMs } of await store.list("")) {
-      const read = readRange(key);
-      if ("range" in read) this.#index.add(read.range, expiresAtMs ?? Number.POSITIVE_INFINITY);
+    for await (const part of store.scan("")) {
+      for (const { key, expiresAtMs } of part) {
+        const read = readRange(key);
+        if ("range" in read) this.#index.add(read.range, expiresAtMs ?? Number.POSITIVE_INFINITY);
+      }
     }
   }
 
@@ -52,7 +61,10 @@ export class DynamicList {
 
   /** Makes room: entries that are over count until somebody needs their place. */
   dropExpired(nowMs: number): void {
+    if (Math.abs(nowMs - this.#sweptMs) < sweepEveryMs) return;
+    const before = this.#index.size;
     this.#index.dropExpired(nowMs);
+    if (this.#index.size !== before) this.#sweptMs = nowMs;
   }
 
   holds(range: IpRange): boolean {

@@ -129,6 +129,34 @@ export const commands: readonly Command[] = [
   },
   ...authsCommands,
   {
+    name: "tls new",
+    summary: "make a certificate for tests",
+    details:
+      "Writes tls.crt and tls.key (0600), signed by nobody but itself: clients must be told to " +
+      "trust it. It replaces no file. For production, take one of a public authority.",
+    options: {
+      host: {
+        type: "string",
+        value: "NAME",
+        multiple: true,
+        summary: "name or address that clients call; may be given more than once",
+        check: (value) => (/^[a-z0-9.:*_-]{1,253}$/i.test(value) ? undefined : "is no host"),
+      },
+      dir: { type: "string", value: "DIR", completes: "file", summary: "where to; default: here" },
+      days: {
+        type: "string",
+        value: "DAYS",
+        summary: "how long it is valid, 1 to 825; default: 90",
+        check: (value) =>
+          /^\d{1,3}$/.test(value) && Number(value) >= 1 && Number(value) <= 825
+            ? undefined
+            : "is no number of days from 1 to 825",
+      },
+    },
+    examples: ["cliproxy tls new --host localhost --host 127.0.0.1 --dir ./tls"],
+    load: () => import("./tls-new.ts"),
+  },
+  {
     name: "policies list",
     summary: "list the security policies and the keys each reads",
     options: {},

@@ -6,7 +6,7 @@ import type { Announcement, House } from "../host.ts";
 import { createLogger } from "../log.ts";
 import { currentRuntime, exit, onSignal, onStray } from "../runtime/process.ts";
 import { type Server, startServer } from "../server.ts";
-import { type Watch, type WatchedDirs, watchFiles } from "../watch.ts";
+import { type Watch, type WatchedPlaces, watchFiles } from "../watch.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
 import { configSource, createHouse, hasChanged, refuseConfig, reread } from "./house.ts";
 import { planLines } from "./plan.ts";
@@ -73,7 +73,7 @@ function followFiles(
   configure: (generation: Generation) => void,
 ): { reload(cause: string): Promise<void>; close(): void } {
   const { log } = house;
-  let watched = watchedDirs(server.current);
+  let watched = watchedPlaces(server.current);
   const watch = (): Watch =>
     watchFiles(file, watched, log, (what) => {
       if (what === "configuration") void reload("file");
@@ -95,18 +95,18 @@ function followFiles(
     configure(generation);
     log.info("reloaded", { cause, generation: generation.number });
     for (const warning of generation.warnings) log.warn(warning);
-    const dirs = watchedDirs(generation);
-    if (JSON.stringify(dirs) === JSON.stringify(watched)) return;
+    const places = watchedPlaces(generation);
+    if (JSON.stringify(places) === JSON.stringify(watched)) return;
     watcher.close();
-    watched = dirs;
+    watched = places;
     watcher = watch();
   };
   onSignal("SIGHUP", () => void reload("SIGHUP"));
   return { reload, close: () => watcher.close() };
 }
 
-function watchedDirs({ authDir, scripts }: Generation): WatchedDirs {
-  return { credentials: authDir, others: scripts.folders };
+function watchedPlaces({ authDir, scripts, tls }: Generation): WatchedPlaces {
+  return { credentials: authDir, others: scripts.folders, files: tls?.files ?? [] };
 }
 
 /** Returns whether that is not enough. */

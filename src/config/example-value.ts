@@ -1,6 +1,5 @@
 import { type GenericSchema, safeParse } from "valibot";
-import { alternatives, factsOf, isSecret, type WalkedSchema } from "./schema-walk.ts";
-import { choicesOf } from "./wording.ts";
+import { alternatives, choicesOf, factsOf, isSecret, type WalkedSchema } from "./schema-walk.ts";
 
 /**
  * A value for the reference: the default, the documented example, or one made from the type.

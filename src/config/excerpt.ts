@@ -1,3 +1,4 @@
+import { maskRandom } from "../kit/random-text.ts";
 import type { Excerpt } from "./problems.ts";
 import type { Tree } from "./tree.ts";
 
@@ -69,8 +70,9 @@ function firstIndex<T>(sorted: readonly T[], isIt: (item: T) => boolean): number
 
 /** Without a tree nothing tells a secret from a key, so all after the first colon goes. */
 function firstKeyOf(line: string, caret: number): Excerpt {
-  const key = /^[\s\-{[]*(?:[\w.-]+\s*:(?=\s|$)\s*)?/.exec(line)?.[0] ?? "";
-  if (key.length === line.length) return { text: line, caret };
+  const first = /^[\s\-{[]*(?:[\w.-]+\s*:(?=\s|$)\s*)?/.exec(line)?.[0] ?? "";
+  const key = maskRandom(first);
+  if (first.length === line.length) return { text: key, caret: Math.min(caret, key.length) };
   return { text: key + hidden, caret: Math.min(caret, key.length) };
 }
 
@@ -106,7 +108,7 @@ function mask(line: string, start: number, at: number, spans: readonly Span[]): 
     text += punctuation(line.slice(done - start, Math.max(from, done) - start));
     if (caret < 0 && at <= from) caret = text.length - (from - at);
     const shown = line.slice(Math.max(from, start) - start, to - start);
-    text += isShown ? withoutLogin(shown) : hidden;
+    text += isShown ? maskRandom(withoutLogin(shown)) : hidden;
     done = Math.max(done, Math.min(to, end));
   }
   if (caret < 0) caret = text.length + Math.max(0, at - done);

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { maskRandom } from "../kit/random-text.ts";
 import {
   type Claimant,
   type ClaimNode,
@@ -55,8 +56,10 @@ export function loadConfig(
   const map = mapText(text, parsed.ok ? parsed.root : undefined, shown);
   const toProblem = ({ at, path, message, mend }: Fault): ConfigProblem => {
     const excerpt = map.excerpt(at);
-    const place = { file: input.file, ...map.position(at), path: path.join(".") };
-    return { ...place, message, mend, ...(excerpt !== undefined && { excerpt }) };
+    const place = { file: input.file, ...map.position(at), path: maskRandom(path.join(".")) };
+    // A key, or a value that passed its schema, may be a secret that was pasted there, too.
+    const words = { message: maskRandom(message), mend: maskRandom(mend) };
+    return { ...place, ...words, ...(excerpt !== undefined && { excerpt }) };
   };
   const inOrder = (faults: readonly Fault[]): ConfigProblem[] =>
     [...faults].sort((a, b) => a.at - b.at).map(toProblem);
@@ -82,7 +85,7 @@ export function loadConfig(
       const place = locate(root, splitPath(root, path));
       const isValue = place.found && place.tree.kind === "scalar";
       const at = isValue ? place.tree.at : place.keyAt;
-      return { ...toProblem({ at, path: [], message, mend }), path };
+      return { ...toProblem({ at, path: [], message, mend }), path: maskRandom(path) };
     },
   };
 }

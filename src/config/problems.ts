@@ -1,4 +1,4 @@
-import { maskText } from "../kit/redact.ts";
+import { maskRandom } from "../kit/random-text.ts";
 
 /** One thing that is wrong with the configuration, and how to mend it. */
 export interface ConfigProblem {
@@ -60,5 +60,5 @@ function excerptLines(
 /** A key or a value could otherwise drive the terminal that shows it. */
 /** A secret may stand anywhere by mistake, even where a key or a protocol should. */
 function printable(text: string): string {
-  return maskText(text).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
+  return maskRandom(text).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
 }

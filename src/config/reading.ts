@@ -1,4 +1,5 @@
 import type { Fault } from "./fault.ts";
+import { mayQuote } from "./quotable.ts";
 import {
   childSchemas,
   isSecret,
@@ -28,7 +29,7 @@ export interface Reading {
   readonly secretsUsed: SecretUse[];
   /** Paths of which a problem was told: what follows from it is not told again. */
   readonly broken: Path[];
-  /** Scalars that a schema knows and that are no secrets: only these are ever quoted. */
+  /** Scalars that a schema knows and that may be no secrets: only these are ever quoted. */
   readonly shown: Set<Tree>;
   /** Names that are claimed right below a path. */
   claimedBelow(path: Path): readonly string[];
@@ -65,7 +66,7 @@ function scalarValue(
     return undefined;
   }
   if (!isSecret(schemas)) {
-    if (schemas.length > 0 && scalar.variables.length === 0) reading.shown.add(scalar);
+    if (mayQuote(scalar, schemas)) reading.shown.add(scalar);
     return scalar.value;
   }
   scalar.isSecret = true;

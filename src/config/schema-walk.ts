@@ -91,3 +91,9 @@ export function factsOf(schema: WalkedSchema): SchemaFacts {
   }
   return facts;
 }
+
+/** The values of a list of choices. */
+export function choicesOf({ type, options, ...more }: WalkedSchema): string[] {
+  if (type === "picklist" || type === "enum") return (options ?? []).map(String);
+  return type === "literal" ? [String((more as { literal?: unknown }).literal)] : [];
+}

@@ -1,6 +1,7 @@
 import type { BaseIssue } from "valibot";
+import { mayQuote } from "./quotable.ts";
 import { clip } from "./reading.ts";
-import { alternatives, factsOf, isSecret, type WalkedSchema } from "./schema-walk.ts";
+import { alternatives, choicesOf, factsOf, isSecret, type WalkedSchema } from "./schema-walk.ts";
 import { nearest } from "./suggest.ts";
 import { kindName, type ScalarTree, type Tree } from "./tree.ts";
 
@@ -86,17 +87,13 @@ function expectedBy(issue: Issue, schemas: readonly WalkedSchema[]): string {
   return kinds[type] ?? (issue.kind === "schema" && expected !== null ? expected : "valid");
 }
 
-/** The values of a list of choices. */
-export function choicesOf({ type, options, ...more }: WalkedSchema): string[] {
-  if (type === "picklist" || type === "enum") return (options ?? []).map(String);
-  return type === "literal" ? [String((more as { literal?: unknown }).literal)] : [];
-}
-
 function shown(tree: Tree, schemas: readonly WalkedSchema[]): string {
   if (tree.kind !== "scalar" || tree.value === null) return `, but is ${kindName(tree)}`;
   if (tree.isSecret || isSecret(schemas)) return "";
   if (tree.variables.length > 0) return `, which ${kindName(tree)} is not`;
-  return tree.value === "" ? ", but is empty text" : `, but is \`${clip(String(tree.value))}\``;
+  if (tree.value === "") return ", but is empty text";
+  if (!mayQuote(tree, schemas)) return `, but is ${kindName(tree)}`;
+  return `, but is \`${clip(String(tree.value))}\``;
 }
 
 function mendFor(issue: Issue, tree: Tree, schemas: readonly WalkedSchema[]): string {

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "./errors.ts";
 import type { CallFacts } from "./policy.ts";
+import type { Translation } from "./translation.ts";
 import type { Surface, Usage } from "./types.ts";
 
 /** A route that clients of a dialect call. */
@@ -45,6 +46,8 @@ export interface Dialect {
    * what to do instead; undefined: it is none of the vendor's.
    */
   unserved?(path: string): string | undefined;
+  /** How its conversations are translated; absent: it is only passed through. */
+  readonly translation?: Translation;
   /** Body of an error, as the vendor's own API shapes it. */
   error(problem: Problem): string;
   /** Usage of a whole JSON reply; undefined when it reports none. */

@@ -338,7 +338,31 @@ export interface Gauge {
 
 /** The listeners of a generation, beside the one that clients call. */
 export interface ListenPlan {
+  /** The listener that clients call speaks TLS, and nothing else. */
+  secure(tls: TlsPlan): void;
   add(listener: PlannedListener): void;
+}
+
+/** A certificate with its chain and key, PEM. */
+export interface TlsIdentity {
+  readonly cert: string;
+  readonly key: string;
+  /** Names that clients ask for it by, in lower case; `*.` stands for one label. */
+  readonly hosts: readonly string[];
+}
+
+/** How a listener speaks TLS. */
+export interface TlsPlan {
+  /** The first one answers where no name fits. */
+  readonly identities: readonly TlsIdentity[];
+  readonly minVersion: "1.2" | "1.3";
+  /** Suites of TLS 1.2 by OpenSSL's names, joined by colons. */
+  readonly ciphers: string;
+  /** Authorities of client certificates, PEM. */
+  readonly clientCa: string | undefined;
+  readonly clientAuth: "require" | "request" | undefined;
+  /** Where all this was read: a change is a reload. */
+  readonly files: readonly string[];
 }
 
 export interface PlannedListener {
@@ -368,6 +392,8 @@ export interface HostFacts {
   readonly listenPort: number;
   /** Whether the main listener speaks TLS. */
   readonly tls: boolean;
+  /** Whether this runtime's TLS obeys a list of cipher suites. */
+  readonly choosesSuites: boolean;
   /** False in `check` and `policies plan`: create nothing on disk. */
   readonly serving: boolean;
 }

@@ -46,6 +46,9 @@ export interface Store {
   /** The same, but at most so many, and only those behind a key: a bounded look at many. */
   page(prefix: string, after: string | undefined, most: number): MaybePromise<readonly Entry[]>;
 
+  /** The same in parts and in no order: what looks at a million stops nothing else. */
+  scan(prefix: string): AsyncIterable<readonly Entry[]>;
+
   /** Waits until all that was told before is kept for good; rejects if it can't be. */
   flush(): MaybePromise<void>;
 }

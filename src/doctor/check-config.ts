@@ -2,7 +2,6 @@ import type { Finding } from "../contract/policy.ts";
 import { finder } from "../kit/finding.ts";
 import type { Area } from "./area.ts";
 import type { Facts } from "./facts.ts";
-import { looksRandom } from "./secret-shapes.ts";
 
 const kinds = {
   "config-broken": {
@@ -49,7 +48,7 @@ export const config: Area = {
       ...problems.map(({ file: name, line, column, path, message, mend }) => {
         const where = [`${name}:${line}:${column}`, path].filter((part) => part !== "").join("  ");
         const more = mend === "" ? {} : { mend };
-        return found("config-broken", `${where}  ${withoutRandom(message)}`, more);
+        return found("config-broken", `${where}  ${message}`, more);
       }),
       ...(file === undefined && problems.length === 0 ? [found("config-absent", "defaults")] : []),
       ...sandbox(plan),
@@ -60,13 +59,6 @@ export const config: Area = {
     ];
   },
 };
-
-/** A value that is quoted may be a secret that was written in the wrong place. */
-function withoutRandom(message: string): string {
-  return message.replace(/`[^`]*`/g, (quote) =>
-    (quote.match(/[A-Za-z0-9+]{16,}/g) ?? []).some(looksRandom) ? "`[secret]`" : quote,
-  );
-}
 
 /** The area of files says it better. */
 const toldByFiles = /: others (?:may|can) read (?:it: chmod 600|or change it)$/;

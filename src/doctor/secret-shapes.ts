@@ -1,3 +1,5 @@
+import { randomRun } from "../kit/random-text.ts";
+
 /** Where a text looks like it holds a secret, and what it looks like; never the secret itself. */
 export interface SecretSpot {
   /** From 1. */
@@ -27,10 +29,6 @@ const vendors: readonly (readonly [pattern: RegExp, whose: string])[] = [
 
 /** A digest is no secret. */
 const digestKey = /^\s*(?:-\s*)?(?:\{.*\b)?["']?key_sha256["']?\s*:|\bkey_sha256["']?\s*:/;
-/** So long is a run of letters and digits that may be random. */
-const runs = /[A-Za-z0-9+]{16,}/g;
-/** So often must a run change between letters and digits, or small and large ones. */
-const leastChanges = 5;
 /** Longest line that is searched; a longer one is searched to here. */
 const lineCharacters = 10_000;
 
@@ -48,23 +46,8 @@ function shapeOf(line: string): string | undefined {
   const vendor = vendors.find(([pattern]) => pattern.test(line));
   if (vendor !== undefined) return vendor[1];
   if (digestKey.test(line)) return undefined;
-  const random = line.match(runs)?.find(looksRandom);
+  const random = randomRun(line);
   return random === undefined ? undefined : `${random.length} random characters`;
-}
-
-/** Whether a run of letters and digits is nothing that a person would call something. */
-export function looksRandom(run: string): boolean {
-  if (!/\d/.test(run) || !/[A-Za-z]/.test(run)) return false;
-  let changes = 0;
-  for (let i = 1; i < run.length; i++) {
-    if (classOf(run.charCodeAt(i)) !== classOf(run.charCodeAt(i - 1))) changes += 1;
-  }
-  return changes >= leastChanges && new Set(run).size >= 8;
-}
-
-function classOf(code: number): number {
-  if (code < 58) return 0;
-  return code < 91 ? 1 : 2;
 }
 
 /** The key that the secret stands in may be before a `#`, but then it is no comment. */

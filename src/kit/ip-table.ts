@@ -14,6 +14,7 @@ export class IpTable {
   /** Milliseconds since the epoch by slot, or Infinity; 0 is a free slot. */
   #ends: Float64Array;
   #size = 0;
+  #soonestMs = Number.POSITIVE_INFINITY;
   readonly #seed: number;
 
   /** @param seed random: nobody outside must be able to choose addresses that share a slot */
@@ -28,6 +29,11 @@ export class IpTable {
     return this.#size;
   }
 
+  /** Before that none has ended. */
+  get soonestMs(): number {
+    return this.#soonestMs;
+  }
+
   /** When an address ends; 0 when it is not there. */
   endOf(ip: Ip): number {
     return this.#ends[this.#find(ip.a, ip.b, ip.c, ip.d)] as number;
@@ -38,6 +44,7 @@ export class IpTable {
     const slot = this.#find(ip.a, ip.b, ip.c, ip.d);
     if (this.#ends[slot] === 0) this.#size += 1;
     this.#write(slot, ip.a, ip.b, ip.c, ip.d, endMs);
+    this.#soonestMs = Math.min(this.#soonestMs, endMs);
   }
 
   delete(ip: Ip): boolean {
@@ -63,7 +70,7 @@ export class IpTable {
   /** Returns how many have ended and are gone. */
   dropExpired(nowMs: number): number {
     const before = this.#size;
-    if (before > 0) this.#resize(this.#ends.length, nowMs);
+    if (nowMs >= this.#soonestMs) this.#resize(this.#ends.length, nowMs);
     return before - this.#size;
   }
 
@@ -122,9 +129,12 @@ export class IpTable {
     this.#words = new Uint32Array(slots * this.#width);
     this.#ends = new Float64Array(slots);
     this.#size = 0;
-    for (const [old, endMs] of ends.entries()) {
+    this.#soonestMs = Number.POSITIVE_INFINITY;
+    for (let old = 0; old < ends.length; old++) {
+      const endMs = ends[old] as number;
       if (endMs <= nowMs) continue;
       this.#size += 1;
+      if (endMs < this.#soonestMs) this.#soonestMs = endMs;
       const [a, b, c, d] = this.#read(words, old);
       this.#write(this.#find(a, b, c, d), a, b, c, d, endMs);
     }

@@ -151,6 +151,12 @@ export class LocalState {
       .map(({ key, content, expiresAtMs }) => ({ key, value: content, expiresAtMs }));
   }
 
+  async *scan(prefix: string) {
+    for await (const part of this.values.scan(prefix)) {
+      yield part.map(({ key, content, expiresAtMs }) => ({ key, value: content, expiresAtMs }));
+    }
+  }
+
   async page(prefix: string, after: string | undefined, most: number) {
     const found = await this.values.page(prefix, after, most);
     return found.map(({ key, content, expiresAtMs }) => ({ key, value: content, expiresAtMs }));

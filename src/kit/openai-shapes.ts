@@ -17,6 +17,14 @@ function errorType(status: number): string {
   return status >= 500 ? "server_error" : "invalid_request_error";
 }
 
+/** What the body of an error says; some servers put the sentence where OpenAI has an object. */
+export function readOpenaiMessage(body: Readonly<Record<string, unknown>>): string | undefined {
+  const error = body.error ?? body;
+  if (typeof error === "string") return error;
+  const { message } = error as { message?: unknown };
+  return typeof message === "string" ? message : undefined;
+}
+
 /** A model as OpenAI lists it; `created` in seconds since the epoch. */
 export interface OpenaiModel {
   readonly id: string;

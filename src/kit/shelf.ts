@@ -31,6 +31,8 @@ function byKey(a: { readonly key: string }, b: { readonly key: string }): number
 export class Shelf<T> {
   readonly #items = new Map<string, Item<T>>();
   readonly #options: ShelfOptions;
+  /** Before that nothing is over. */
+  #soonestMs = Number.POSITIVE_INFINITY;
   /** What a journal has to write; undefined: there is none. */
   readonly #changed: Set<Item<T>> | undefined;
 
@@ -52,12 +54,14 @@ export class Shelf<T> {
     item.content = content;
     item.expiresAtMs = expiresAtMs;
     this.#items.set(key, item);
+    this.#willEnd(expiresAtMs);
     this.#changed?.add(item);
   }
 
   /** Puts back what a journal remembers. */
   restore(key: string, content: T, expiresAtMs: number | undefined): void {
     this.#items.set(key, { key, content, expiresAtMs });
+    this.#willEnd(expiresAtMs);
   }
 
   /** Returns whether there was one. */
@@ -110,6 +114,24 @@ export class Shelf<T> {
     return first;
   }
 
+  /** All whose keys begin so, in no order, a part at a time: others get their turn between. */
+  async *scan(prefix: string): AsyncGenerator<Found<T>[]> {
+    let part: Found<T>[] = [];
+    let looked = 0;
+    for (const item of this.#items.values()) {
+      looked += 1;
+      const { key, content, expiresAtMs } = item;
+      if (content !== undefined && key.startsWith(prefix) && !this.#isOver(item)) {
+        part.push({ key, content, expiresAtMs });
+      }
+      if (looked % inARow !== 0) continue;
+      yield part;
+      part = [];
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    yield part;
+  }
+
   #makeRoom(): void {
     const { most, what } = this.#options;
     if (this.#items.size < most) return;
@@ -118,7 +140,17 @@ export class Shelf<T> {
   }
 
   #sweep(): void {
-    for (const [key, item] of this.#items) if (this.#isOver(item)) this.remove(key);
+    // A full shelf is asked for room at each try: without this, each would look at all things.
+    if (this.#options.now() < this.#soonestMs) return;
+    this.#soonestMs = Number.POSITIVE_INFINITY;
+    for (const [key, item] of this.#items) {
+      if (this.#isOver(item)) this.remove(key);
+      else this.#willEnd(item.expiresAtMs);
+    }
+  }
+
+  #willEnd(atMs: number | undefined): void {
+    if (atMs !== undefined && atMs < this.#soonestMs) this.#soonestMs = atMs;
   }
 
   #isOver({ expiresAtMs }: Item<T>): boolean {

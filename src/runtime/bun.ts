@@ -1,3 +1,4 @@
+import type { TlsPlan } from "../contract/policy.ts";
 import type { Database as EmbeddedDatabase } from "../contract/store.ts";
 import { bundle, openWorker } from "./bun-scripts.ts";
 import type {
@@ -17,13 +18,43 @@ const idleSeconds = 60;
 const runtimeBodyBytes = Number.MAX_SAFE_INTEGER;
 
 async function listen(options: ListenOptions): Promise<Listener> {
+  let server = open(options, options.port, options.tls);
+  const { tls } = options;
+  const port = server.port ?? options.port;
+  if (tls !== undefined) {
+    // Without sharing at first: another process on that port must be an error.
+    await server.stop(true);
+    server = open(options, port, tls, true);
+  }
+  return {
+    host: options.host,
+    port,
+    async renew(next) {
+      // `reload` keeps the old certificate: a second listener takes over the port.
+      const old = server;
+      server = open(options, port, next, true);
+      void old.stop(false);
+    },
+    drain: async () => void (await server.stop(false)),
+    close: () => void server.stop(true),
+  };
+}
+
+function open(
+  options: ListenOptions,
+  port: number,
+  tls: TlsPlan | undefined,
+  reusePort = false,
+): Bun.Server<undefined> {
   const server = Bun.serve({
     hostname: options.host,
-    port: options.port,
+    port,
+    reusePort,
     idleTimeout: idleSeconds,
     maxRequestBodySize: runtimeBodyBytes,
     // Bun's error page for developers shows messages, paths and source.
     development: false,
+    ...(tls !== undefined && { tls: toBunTls(tls) }),
     fetch: (request) => options.handle(request, transport),
     error(error) {
       return new Response(null, { status: 500, headers: { ...options.onError(error) } });
@@ -33,12 +64,27 @@ async function listen(options: ListenOptions): Promise<Listener> {
     peer: (request) => server.requestIP(request)?.address ?? "",
     holdOpen: (request) => server.timeout(request, 0),
   };
-  return {
-    host: options.host,
-    port: server.port ?? options.port,
-    drain: async () => void (await server.stop(false)),
-    close: () => void server.stop(true),
+  return server;
+}
+
+/** TLS 1.2 and 1.3 as Bun wants them: a name would throw, and its types don't know the option. */
+const versions = { "1.2": 0x0303, "1.3": 0x0304 } as const;
+
+/** One entry for each name; Bun takes the first where no name fits. */
+function toBunTls(plan: TlsPlan): Bun.TLSOptions[] | Bun.TLSOptions {
+  const { clientCa: ca, clientAuth } = plan;
+  const client = ca !== undefined && {
+    ...{ ca, requestCert: true, rejectUnauthorized: clientAuth === "require" },
   };
+  const entries: Bun.TLSOptions[] = plan.identities.flatMap(({ cert, key, hosts }, at) => {
+    const shared = { cert, key, minVersion: versions[plan.minVersion], ciphers: plan.ciphers };
+    if (at === 0) return [{ ...shared, ...client }];
+    return hosts.map((serverName) => ({ ...shared, ...client, serverName }));
+  });
+  const [first, ...others] = entries as [Bun.TLSOptions, ...Bun.TLSOptions[]];
+  if (others.length === 0) return first;
+  // A list asks each for a name; nobody can ask for this one.
+  return [{ ...first, serverName: "default.invalid" }, ...others];
 }
 
 function openPool(options: PoolOptions): Pool {
@@ -168,6 +214,7 @@ export const bunRuntime: Runtime = {
   version: Bun.version,
   compiled: Bun.isStandaloneExecutable,
   gaps: [],
+  choosesSuites: true,
   listen,
   openPool,
   openStream,

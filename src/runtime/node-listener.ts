@@ -4,8 +4,10 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { getRequestListener, RequestError } from "@hono/node-server";
+import { toNodeTls } from "./node-tls.ts";
 import type { ByteSource, Listener, ListenOptions, Transport } from "./runtime.ts";
 
 /** Longest that a connection is idle between requests, in milliseconds; Bun's is the same. */
@@ -62,14 +64,19 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       },
     },
   );
-  const server = createServer(parserLimits, (incoming, outgoing) => {
+  const answer = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     // The names and the values.
     if (incoming.rawHeaders.length > 2 * mostFields) {
       outgoing.writeHead(431, { connection: "close" }).end();
       return;
     }
     void toRequests(incoming, outgoing);
-  });
+  };
+  const secure = options.tls && toNodeTls(options.tls);
+  const server =
+    secure === undefined
+      ? createServer(parserLimits, answer)
+      : createTlsServer({ ...parserLimits, ...secure.options }, answer);
   // Not an option of the constructor: between two bytes of a request or an answer.
   server.timeout = idleMs;
   await new Promise<void>((resolve, reject) => {
@@ -83,6 +90,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   return {
     host,
     port: (server.address() as AddressInfo).port,
+    async renew(tls) {
+      secure?.renew(server as TlsServer, tls);
+    },
     async drain() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // Those that are busy now fall idle later, and would hold it open until they time out.

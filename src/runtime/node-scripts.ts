@@ -2,12 +2,15 @@ import { Worker } from "node:worker_threads";
 import type { Bundled, BundleFailure, BundleOptions, Thread } from "./runtime.ts";
 import { policyRole } from "./thread.ts";
 
+/** By a name that no bundler sees: it is found beside the program, or it is not there. */
+const bundler: string = "esbuild";
+
 /** Bundles by esbuild, which has to be installed beside the program. */
 export async function bundle(options: BundleOptions): Promise<Bundled> {
   const { entry, root, modules, read } = options;
   let esbuild: typeof import("esbuild");
   try {
-    esbuild = await import("esbuild");
+    esbuild = (await import(bundler)) as typeof import("esbuild");
   } catch {
     const message = "policies from disk need esbuild on this runtime (mend: npm install esbuild)";
     return { ok: false, failures: [{ message, at: undefined }] };

@@ -40,6 +40,8 @@ export function createNodeRuntime(name: "node" | "deno", version: string): Runti
     name,
     version,
     compiled: false,
+    // Deno's TLS has three suites for each kind of key, and takes no list.
+    choosesSuites: name === "node",
     gaps: proxyGaps(nodeVersion, process.env),
     listen,
     openPool: (options) => openNodePool(options, proxyEnv),

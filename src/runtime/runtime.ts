@@ -1,3 +1,4 @@
+import type { TlsPlan } from "../contract/policy.ts";
 import type { OpenDatabase } from "../contract/store.ts";
 
 /** What only the runtime can do; each runtime implements it once, nothing else names one. */
@@ -6,6 +7,8 @@ export interface Runtime {
   readonly version: string;
   /** True for the single executable. */
   readonly compiled: boolean;
+  /** Whether its TLS obeys a list of cipher suites. */
+  readonly choosesSuites: boolean;
   /** What it can't do as the others do, here and now. */
   readonly gaps: readonly RuntimeGap[];
   /**
@@ -54,6 +57,8 @@ export interface ListenOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsPlan | undefined;
   handle(request: Request, transport: Transport): Response | Promise<Response>;
   /** What escaped `handle`; the client gets a bare 500 with the headers that it returns. */
   onError(error: unknown): Readonly<Record<string, string>>;
@@ -62,6 +67,11 @@ export interface ListenOptions {
 export interface Listener {
   readonly host: string;
   readonly port: number;
+  /**
+   * Serves new connections by other certificates or rules; those that are open stay as they are.
+   * @throws when they can't be used: then nothing has changed
+   */
+  renew(tls: TlsPlan): Promise<void>;
   /** No new connections; resolves when the open requests have ended. */
   drain(): Promise<void>;
   /** Cuts what is left. */

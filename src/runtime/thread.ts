@@ -29,13 +29,15 @@ export async function threadPort(): Promise<Port> {
   };
 }
 
-async function bunPort(): Promise<Port> {
+function bunPort(): Port {
   const self = globalThis as unknown as {
     postMessage(message: unknown): void;
     onmessage: (event: { data: unknown }) => void;
   };
   const post = self.postMessage.bind(self);
-  const { heapStats } = (await import("bun:jsc")) as { heapStats(): { heapSize: number } };
+  const { heapStats } = process.getBuiltinModule("bun:jsc" as "node:os") as unknown as {
+    heapStats(): { heapSize: number };
+  };
   return {
     post,
     listen(take) {

@@ -227,6 +227,12 @@ describe("version", () => {
     expect((await runBinary(["--version"])).out).toBe(`cliproxy ${version}\n`);
     expect((await runBinary(["version"])).out).toContain(version);
   });
+
+  test("says which commit and which sources it was built from", async () => {
+    const told = JSON.parse((await runBinary(["version", "--json"])).out);
+    expect(told.commit).toMatch(/^([0-9a-f]{40})?$/);
+    expect(told.build).toMatch(/^[0-9a-f]{16}$/);
+  });
 });
 
 describe("the file itself", () => {

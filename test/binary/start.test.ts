@@ -263,3 +263,19 @@ test.concurrent("the second start's curl names the key file so that it works fro
   expect(shell).toEndWith("data: [DONE]\n\n");
   expect(await proxy.stop()).toBe(0);
 });
+
+describe("a secret in the wrong place is not told:", () => {
+  const random = "q7Xv2Kd9Lw4Rb8Tn1Yc6Hs3";
+  const security = { ip_allowlist: { enabled: true, allowed_ips: random } };
+  const wrong = { server: { security }, metrics: { port: random, enabled: random } };
+  test.each(["check", "check --json", "serve", "serve --json", "doctor --json"])(
+    "%s",
+    async (words) => {
+      const { file } = writeConfig(wrong);
+      const { code, out, err } = await runBinary([...words.split(" "), "--config", file]);
+      expect(code).toBe(78);
+      expect(out + err).toContain("must be a list, but is text");
+      expect(out + err).not.toContain("q7Xv");
+    },
+  );
+});

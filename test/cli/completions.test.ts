@@ -22,13 +22,28 @@ function has(shell: string): boolean {
   return spawnSync(shell, ["--version"]).status === 0;
 }
 
-const top = "serve check healthcheck version keys policies audit completions help".split(" ");
+const top = "serve check healthcheck version keys tls policies audit completions help".split(" ");
 const globals = ["--config", "--json", "--help"];
 
 /** A command line whose last word is being typed, and what may stand there. */
 const cases: readonly (readonly [words: readonly string[], expected: readonly string[]])[] = [
-  [[""], top],
-  [["se"], ["serve"]],
+  [
+    [""],
+    [
+      "audit",
+      "auths",
+      "check",
+      "completions",
+      "doctor",
+      "healthcheck",
+      "help",
+      "keys",
+      "policies",
+      "serve",
+      "tls",
+      "version",
+    ],
+  ],
   [["keys", ""], ["new"]],
   [
     ["policies", ""],

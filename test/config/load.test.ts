@@ -161,6 +161,46 @@ describe("a secret is never shown", () => {
   });
 });
 
+describe("a secret in the wrong place is never shown, though nothing marks it as one", () => {
+  const random = "q7Xv2Kd9Lw4Rb8Tn1Yc6Hs3";
+  const phrase = "correct horse battery staple";
+  const places = (it: string): [string, string][] => [
+    ["where a list belongs", `auth: { api_keys: ${it} }`],
+    ["where a list of a record belongs", `providers: { x: { models: ${it} } }`],
+    ["where a map belongs", `server: ${it}`],
+    ["where a map of a record belongs", `providers: { x: { rate_limit: ${it} } }`],
+    ["as an item that should be a map", `auth: { api_keys: [${it}] }`],
+    ["as a number", `providers: { x: { rate_limit: { rpm: ${it} } } }`],
+    ["as a port", `server: { port: ${it} }`],
+    ["as a switch", `server: { rate_limit: { burst: 1, enabled: ${it} } }`],
+    ["as a choice", `server: { rate_limit: { burst: 1, enabled: true, level: ${it} } }`],
+    ["as a duration", `server: { drain_timeout: ${it} }`],
+    ["below a text", `server: { host: [${it}] }`],
+    ["under an unknown key", `server: { hsot: ${it} }`],
+  ];
+  const told = (text: string): string => {
+    const loaded = load(text);
+    if (loaded.ok) throw new Error("must not load");
+    return formatProblems(loaded.problems, { color: false }) + JSON.stringify(loaded.problems);
+  };
+  test.each([...places(random), ...places(phrase)])("%s: %s", (_place, text) => {
+    expect(told(text)).not.toMatch(/q7Xv|horse/);
+  });
+  test.each([
+    ["as an unknown key", `server: { ${random}: 1 }`],
+    ["as a name above a mistake", `providers: { ${random}: { rate_limit: { rpm: 0 } } }`],
+    ["as a valid text beside a mistake", `server: { host: ${random}, port: x }`],
+    ["as a key of broken YAML", `${random}: "x`],
+  ])("random: %s", (_place, text) => {
+    expect(told(text)).not.toContain("q7Xv");
+  });
+  test("what is wrong, and the kind of what is there, are still told", () => {
+    expect(problemsOf(load(`auth: { api_keys: ${random} }`))).toEqual([
+      "1:19 auth.api_keys must be a list, but is text",
+    ]);
+  });
+});
+
 describe("files that hold secrets", () => {
   const files = filesOf({ "/s/key": "from-file\n", "/s/two": "a\n\n", "/s/empty": "\n" });
   const read = (text: string) => load(text, {}, files);

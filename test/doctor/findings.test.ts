@@ -4,7 +4,7 @@ import { mostOfAnId } from "../../src/doctor/examine.ts";
 import { cases, sound } from "./cases.ts";
 import { examined, foundIn } from "./plant.ts";
 
-/** What needs more than a table can plant; tested elsewhere in this folder or with the executable. */
+/** What needs more than a table can plant; tested elsewhere here, or with the executable. */
 const elsewhere = new Set([
   ...["config-absent", "config-gap", "files-many", "policy-findings-fault"],
   // Keys that only a later policy claims, and policies from a directory.

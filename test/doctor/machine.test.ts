@@ -21,11 +21,15 @@ NoNewPrivs:\t1
 Seccomp:\t2
 `;
 
-const limits = `Limit                     Soft Limit           Hard Limit           Units     
-Max core file size        0                    unlimited            bytes     
-Max open files            1024                 524288               files     
-Max address space         unlimited            unlimited            bytes     
-`;
+const limits = [
+  "Limit                     Soft Limit           Hard Limit           Units",
+  "Max core file size        0                    unlimited            bytes",
+  "Max open files            1024                 524288               files",
+  "Max address space         unlimited            unlimited            bytes",
+]
+  // As the kernel pads it.
+  .map((line) => `${line}     \n`)
+  .join("");
 
 describe("files of the kernel", () => {
   test("status", () => {

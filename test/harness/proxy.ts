@@ -26,6 +26,16 @@ function findDeno(): string {
 /** The executable has it built in. */
 const noEval = "--disallow-code-generation-from-strings";
 
+let traces = 0;
+
+/** `npm run seccomp` wants to know each system call; the traced process keeps its own pid. */
+function tracing(): readonly string[] {
+  const dir = process.env.CLIPROXY_TEST_TRACE;
+  if (dir === undefined) return [];
+  traces += 1;
+  return ["strace", "-D", "-f", "-qq", "-o", join(dir, `${process.pid}-${traces}.trace`)];
+}
+
 /** What Deno may do: the flags of docs/runtimes.md, for addresses and folders of tests. */
 const denoFlags = [
   ...[
@@ -39,7 +49,7 @@ const denoFlags = [
 ];
 
 const programs: Readonly<Record<string, () => readonly string[]>> = {
-  binary: () => [binary],
+  binary: () => [...tracing(), binary],
   bun: () => [process.execPath, join(root, "src/main.ts")],
   node: () => ["node", noEval, `${binary}.mjs`],
   deno: () => [findDeno(), ...denoFlags, join(root, "src/main.ts")],

@@ -267,6 +267,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       listenHost: "127.0.0.1",
       listenPort: 8317,
       tls: false,
+      choosesSuites: true,
       providers: ["a", "b", "one", "two"],
       credentialOwners: ["a", "b", "one", "two"],
       homes: { line: "home" },

@@ -296,6 +296,29 @@ function testRows(open: Open): void {
 }
 
 function testValues(open: Open): void {
+  test("a scan tells all that is in force, in parts, and others get their turn", async () => {
+    const { store, clock } = await open();
+    await store.put("k-over", "v", clock.now() + 1);
+    for (let i = 0; i < 25_000; i++) await store.put(`k${i}`, "v");
+    await store.put("other", "v");
+    clock.advance(1);
+    let turns = 0;
+    const seen: string[] = [];
+    for await (const part of store.scan("k")) {
+      expect(part.length).toBeLessThanOrEqual(10_000);
+      seen.push(...part.map(({ key }) => key));
+      setTimeout(() => {
+        turns += 1;
+      }, 0);
+    }
+    expect([seen.length, new Set(seen).size, seen.includes("k-over")]).toEqual([
+      25_000,
+      25_000,
+      false,
+    ]);
+    expect(turns).toBeGreaterThan(0);
+  });
+
   test("are put, got, listed and removed", async () => {
     const { store } = await open();
     await store.put("b", "2");

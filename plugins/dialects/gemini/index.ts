@@ -5,6 +5,7 @@ import { toError } from "./errors.ts";
 import { toResourceName } from "./model-name.ts";
 import { rename } from "./named-models.ts";
 import { ArrayReader, EventReader } from "./streams.ts";
+import { translation } from "./translation.ts";
 import { readUsage } from "./usage.ts";
 
 const verbs: readonly (readonly [verb: string, surface: Surface])[] = [
@@ -37,6 +38,7 @@ export const dialect: Dialect = {
   readCall,
   rename,
   unserved: (path) => (isOther.test(path) ? unserved : undefined),
+  translation,
   error: (problem) => JSON.stringify(toError(problem)),
   readUsage,
   readStream: () => new EventReader(),

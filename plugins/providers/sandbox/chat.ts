@@ -1,5 +1,5 @@
 import { isObject, toCount } from "../../../src/kit/json-member.ts";
-import { dialect } from "../../dialects/openai-chat.ts";
+import { dialect } from "../../dialects/openai-chat/index.ts";
 import { type Echo, hear, noMessages, piecesOf, toEcho } from "./echo.ts";
 import { created, newId, toData, type Wire } from "./wire.ts";
 

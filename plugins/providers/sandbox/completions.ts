@@ -1,5 +1,5 @@
 import { toCount } from "../../../src/kit/json-member.ts";
-import { dialect } from "../../dialects/openai-chat.ts";
+import { dialect } from "../../dialects/openai-chat/index.ts";
 import { finishOf, usageOf, wantsUsage } from "./chat.ts";
 import { type Echo, piecesOf, toEcho } from "./echo.ts";
 import { type Given, readTexts } from "./texts.ts";

@@ -1,4 +1,4 @@
-import { dialect } from "../../dialects/anthropic-messages.ts";
+import { dialect } from "../../dialects/anthropic-messages/index.ts";
 import { hear, noMessages, toTokens } from "./echo.ts";
 import type { Wire } from "./wire.ts";
 

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { dialect } from "../../dialects/openai-chat.ts";
+import { dialect } from "../../dialects/openai-chat/index.ts";
 import { toTokens } from "./echo.ts";
 import { type Given, maxTexts, readTexts } from "./texts.ts";
 import type { Wire } from "./wire.ts";

@@ -1,5 +1,5 @@
 import { isObject, toCount } from "../../../src/kit/json-member.ts";
-import { dialect } from "../../dialects/anthropic-messages.ts";
+import { dialect } from "../../dialects/anthropic-messages/index.ts";
 import { type Echo, hear, noMessages, piecesOf, toEcho } from "./echo.ts";
 import { newId, toEvent, type Wire } from "./wire.ts";
 

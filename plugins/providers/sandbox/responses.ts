@@ -1,5 +1,5 @@
 import { toCount } from "../../../src/kit/json-member.ts";
-import { dialect } from "../../dialects/openai-responses.ts";
+import { dialect } from "../../dialects/openai-responses/index.ts";
 import { type Echo, type Heard, hear, piecesOf, textOf, toEcho } from "./echo.ts";
 import { created, newId, type Spoken, toEvent, type Wire } from "./wire.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
 import Anthropic from "@anthropic-ai/sdk";
-import { dialect } from "../../../plugins/dialects/anthropic-messages.ts";
+import { dialect } from "../../../plugins/dialects/anthropic-messages/index.ts";
 import type { FactValue, Problem } from "../../../src/contract/plugin.ts";
 import type { Usage } from "../../../src/contract/types.ts";
 import { expectStream, rejection, type StreamCase, withServer } from "./streams.ts";

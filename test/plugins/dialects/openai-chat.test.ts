@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
 import OpenAI from "openai";
-import { dialect } from "../../../plugins/dialects/openai-chat.ts";
+import { dialect } from "../../../plugins/dialects/openai-chat/index.ts";
 import type { FactValue, Problem } from "../../../src/contract/plugin.ts";
 import type { Surface, Usage } from "../../../src/contract/types.ts";
 import { defineFactKeys } from "../../../src/kit/fact-keys.ts";

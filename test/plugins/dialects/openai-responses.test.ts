@@ -4,7 +4,7 @@ import OpenAI from "openai";
 import { Stream } from "openai/streaming";
 import OpenAI7 from "openai-7";
 import { Stream as Stream7 } from "openai-7/streaming";
-import { dialect } from "../../../plugins/dialects/openai-responses.ts";
+import { dialect } from "../../../plugins/dialects/openai-responses/index.ts";
 import type { FactValue, Problem } from "../../../src/contract/plugin.ts";
 import type { Usage } from "../../../src/contract/types.ts";
 import { defineFactKeys } from "../../../src/kit/fact-keys.ts";

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { dialect as anthropicMessages } from "../../../plugins/dialects/anthropic-messages.ts";
-import { dialect as openaiChat } from "../../../plugins/dialects/openai-chat.ts";
-import { dialect as openaiResponses } from "../../../plugins/dialects/openai-responses.ts";
+import { dialect as anthropicMessages } from "../../../plugins/dialects/anthropic-messages/index.ts";
+import { dialect as openaiChat } from "../../../plugins/dialects/openai-chat/index.ts";
+import { dialect as openaiResponses } from "../../../plugins/dialects/openai-responses/index.ts";
 import { provider } from "../../../plugins/providers/sandbox/index.ts";
 import { pacedStream } from "../../../plugins/providers/sandbox/paced-stream.ts";
 import type { LocalRequest } from "../../../src/contract/plugin.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { dialect as anthropicMessages } from "../../../plugins/dialects/anthropic-messages.ts";
-import { dialect as openaiChat } from "../../../plugins/dialects/openai-chat.ts";
-import { dialect as openaiResponses } from "../../../plugins/dialects/openai-responses.ts";
+import { dialect as anthropicMessages } from "../../../plugins/dialects/anthropic-messages/index.ts";
+import { dialect as openaiChat } from "../../../plugins/dialects/openai-chat/index.ts";
+import { dialect as openaiResponses } from "../../../plugins/dialects/openai-responses/index.ts";
 import { provider as claude } from "../../../plugins/providers/claude.ts";
 import { provider as openai } from "../../../plugins/providers/openai.ts";
 import { provider as compatible } from "../../../plugins/providers/openai-compatible.ts";

@@ -27,7 +27,7 @@ async function create(config: object, host: StubHost): Promise<Hooks | undefined
 async function start(config: object = {}, host = createStubHost()) {
   const hooks = await create({ enabled: true, ...config }, host);
   const plan: PlannedListener[] = [];
-  hooks?.listen?.({ add: (one) => void plan.push(one) });
+  hooks?.listen?.({ secure: () => {}, add: (one) => void plan.push(one) });
   const [listener] = plan;
   if (hooks === undefined || listener === undefined) throw new Error("nothing listens");
   const get = async (init: RequestInit & { url?: string } = {}): Promise<Response> =>

@@ -1,8 +1,10 @@
-import type { Dialect, ModelEntry, Problem, StreamReader } from "../../src/contract/plugin.ts";
-import type { Usage } from "../../src/contract/types.ts";
-import { maxTokensProblem, modelProblem, streamProblem } from "../../src/kit/call-facts.ts";
-import { isObject, parse, readLastMember, toCount } from "../../src/kit/json-member.ts";
-import { EventWatcher } from "../../src/kit/sse.ts";
+import type { Dialect, ModelEntry, Problem, StreamReader } from "../../../src/contract/plugin.ts";
+import type { Usage } from "../../../src/contract/types.ts";
+import { maxTokensProblem, modelProblem, streamProblem } from "../../../src/kit/call-facts.ts";
+import { isObject, parse, readLastMember, toCount } from "../../../src/kit/json-member.ts";
+import { EventWatcher } from "../../../src/kit/sse.ts";
+import { toError } from "./errors.ts";
+import { translation } from "./translation.ts";
 
 /**
  * Anthropic's Messages.
@@ -42,6 +44,7 @@ export const dialect: Dialect = {
     const maxTokens = typeof limit === "number" ? limit : undefined;
     return { model: model as string, stream: stream === true, maxTokens, bodyBytes };
   },
+  translation,
   error: (problem) => JSON.stringify(toError(problem)),
   readUsage: (reply) =>
     toUsage(mergeCounts(undefined, readLastMember(reply, "usage"))) ?? readCount(reply),
@@ -147,29 +150,6 @@ function toUsage(counts: Counts | undefined): Usage | undefined {
     cachedTokens: counts.cacheRead,
     reasoningTokens: counts.thinking,
   };
-}
-
-function toError(problem: Problem): object {
-  const { message, requestId } = problem;
-  return {
-    type: "error",
-    error: { type: errorType(problem), message },
-    request_id: requestId || null,
-  };
-}
-
-const errorTypes: Readonly<Record<number, string>> = {
-  401: "authentication_error",
-  403: "permission_error",
-  404: "not_found_error",
-  413: "request_too_large",
-  429: "rate_limit_error",
-  504: "timeout_error",
-};
-
-function errorType({ code, status }: Problem): string {
-  if (code === "overloaded" || code === "shutting_down") return "overloaded_error";
-  return errorTypes[status] ?? (status >= 500 ? "api_error" : "invalid_request_error");
 }
 
 function toModel({ id, created }: ModelEntry): object {

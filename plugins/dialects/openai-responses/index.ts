@@ -1,9 +1,9 @@
-import type { Dialect, Problem, StreamReader } from "../../src/contract/plugin.ts";
-import type { Usage } from "../../src/contract/types.ts";
-import { maxTokensProblem, modelProblem, streamProblem } from "../../src/kit/call-facts.ts";
-import { isObject, parse, readLastMember, toCount } from "../../src/kit/json-member.ts";
-import { toOpenaiError, toOpenaiModel, toOpenaiModels } from "../../src/kit/openai-shapes.ts";
-import { EventWatcher } from "../../src/kit/sse.ts";
+import type { Dialect, Problem, StreamReader } from "../../../src/contract/plugin.ts";
+import type { Usage } from "../../../src/contract/types.ts";
+import { maxTokensProblem, modelProblem, streamProblem } from "../../../src/kit/call-facts.ts";
+import { isObject, parse, readLastMember, toCount } from "../../../src/kit/json-member.ts";
+import { toOpenaiError, toOpenaiModel, toOpenaiModels } from "../../../src/kit/openai-shapes.ts";
+import { EventWatcher } from "../../../src/kit/sse.ts";
 
 /**
  * OpenAI's Responses.

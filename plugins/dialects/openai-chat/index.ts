@@ -1,15 +1,16 @@
-import type { Dialect, FactValue, Problem, StreamReader } from "../../src/contract/plugin.ts";
-import type { CallFacts } from "../../src/contract/policy.ts";
-import type { Usage } from "../../src/contract/types.ts";
+import type { Dialect, FactValue, Problem, StreamReader } from "../../../src/contract/plugin.ts";
+import type { CallFacts } from "../../../src/contract/policy.ts";
+import type { Usage } from "../../../src/contract/types.ts";
 import {
   countProblem,
   maxTokensProblem,
   modelProblem,
   streamProblem,
-} from "../../src/kit/call-facts.ts";
-import { isObject, parse, readLastMember, toCount } from "../../src/kit/json-member.ts";
-import { toOpenaiError, toOpenaiModel, toOpenaiModels } from "../../src/kit/openai-shapes.ts";
-import { EventWatcher } from "../../src/kit/sse.ts";
+} from "../../../src/kit/call-facts.ts";
+import { isObject, parse, readLastMember, toCount } from "../../../src/kit/json-member.ts";
+import { toOpenaiError, toOpenaiModel, toOpenaiModels } from "../../../src/kit/openai-shapes.ts";
+import { EventWatcher } from "../../../src/kit/sse.ts";
+import { translation } from "./translation.ts";
 
 /**
  * OpenAI's Chat Completions, and what speaks like it: the older Completions, and Embeddings.
@@ -39,6 +40,7 @@ export const dialect: Dialect = {
     if (surface === "embeddings") return readEmbeddings(fact, bodyBytes);
     return surface === "completions" ? readCompletion(fact, bodyBytes) : readChat(fact, bodyBytes);
   },
+  translation,
   error: (problem) => JSON.stringify(toError(problem)),
   readUsage: (reply) => toUsage(readLastMember(reply, "usage")),
   readStream: () => new ChatReader(),
