@@ -114,7 +114,7 @@ function resolveOne(
       `set protocol to one of ${known}`,
     );
   }
-  const idle = kind.answer && idleKey(name, settings);
+  const idle = kind.answer && (idleKey(name, settings) ?? oauthKey(at, places));
   if (idle) return places.problemAt(`${at}.${idle}`, "does nothing for this protocol", "remove it");
   const address = baseOf(name, kind, settings, places);
   if ("path" in address) return address;
@@ -153,6 +153,11 @@ function idleKey(name: string, settings: ProviderSettings): string | undefined {
     allow_insecure: allowInsecure,
   };
   return Object.entries(keys).find(([, given]) => given[name] !== undefined)?.[0];
+}
+
+/** Claimed elsewhere; below it anything may be written, or nothing. */
+function oauthKey(at: string, places: ConfigPlaces): "oauth" | undefined {
+  return places.childrenOf(at).includes("oauth") ? "oauth" : undefined;
 }
 
 function baseOf(

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { isLoopbackHost } from "./loopback.ts";
 
 /** Longest token, in characters: what a header of 16 KiB can carry. */
-const mostTokenCharacters = 12_288;
+export const mostTokenCharacters = 12_288;
 
 /** What a header can carry: a line break in a token would begin another header. */
 const token = v.pipe(
@@ -42,6 +42,8 @@ const oauth = v.pipe(
   v.looseObject({
     type: v.literal("oauth"),
     access_token: v.optional(token),
+    /** The same, by the name that it has in a file of type `api_key`. */
+    token: v.optional(token),
     refresh_token: v.optional(token),
     /** When the access token ends; absent: unknown. */
     expires_at: v.optional(moment),
@@ -54,9 +56,16 @@ const oauth = v.pipe(
     ...common,
   }),
   v.check(
-    (o) => o.access_token !== undefined || o.refresh_token !== undefined,
+    (o) => (o.access_token ?? o.token ?? o.refresh_token) !== undefined,
     "needs `access_token`, `refresh_token` or both",
   ),
+  v.check(
+    ({ access_token: access, token: same = access }) => access === undefined || access === same,
+    "has a `token` and another `access_token`: keep one",
+  ),
+  v.transform(({ token: named, ...rest }) => {
+    return named === undefined ? rest : { ...rest, access_token: named };
+  }),
 );
 
 /** The file that Google's console hands out, as it is. */

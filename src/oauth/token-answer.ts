@@ -1,3 +1,4 @@
+import { mostTokenCharacters } from "../kit/credential-file.ts";
 import { Secret } from "../kit/secret.ts";
 
 /** What an authorization server has given. */
@@ -21,8 +22,6 @@ export interface TokenFailure {
 
 export type TokenResult = Tokens | TokenFailure;
 
-/** Longest token, in characters; JWTs with many claims have some thousands. */
-const longestToken = 16_384;
 /** Goes into a header: a space or a line break in it would forge another one. */
 const tokenShape = /^[\x21-\x7e]+$/;
 const codeShape = /^[A-Za-z0-9_.:-]{1,64}$/;
@@ -68,7 +67,7 @@ export function readSeconds(value: unknown): number | undefined {
 }
 
 function isToken(value: unknown): value is string {
-  return typeof value === "string" && value.length <= longestToken && tokenShape.test(value);
+  return typeof value === "string" && value.length <= mostTokenCharacters && tokenShape.test(value);
 }
 
 function bad(what: string): TokenFailure {

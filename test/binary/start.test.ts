@@ -47,6 +47,7 @@ describe("refused at start, with the key that is wrong:", () => {
       api_key: "nobody-asks-for-it",
       api_path: "v2",
       allow_insecure: true,
+      oauth: { token_url: "https://a.example/token", client_id: "c" },
     }).flatMap(([name, value]): Case[] => [
       [
         `${name} of the sandbox`,

@@ -75,10 +75,10 @@ describe("what an answer says", () => {
     [
       "the longest token",
       200,
-      json({ access_token: "a".repeat(16_384) }),
-      told("a".repeat(16_384)),
+      json({ access_token: "a".repeat(12_288) }),
+      told("a".repeat(12_288)),
     ],
-    ["one character more", 200, json({ access_token: "a".repeat(16_385) }), bad],
+    ["one character more", 200, json({ access_token: "a".repeat(12_289) }), bad],
     ["half of it", 200, '{"access_token":"a1', bad],
     ["a list", 200, "[]", bad],
     ["an error", 400, json({ error: "invalid_grant" }), { failed: "invalid_grant" }],
@@ -157,12 +157,17 @@ describe("a server that misbehaves", () => {
   test("nobody there, and Retry-After", async () => {
     const nowhere = refreshRequest("http://127.0.0.1:1/token", publicClient, "r", []);
     expect(await askTokens(post, nowhere)).toMatchObject({ failed: "unreachable" });
-    server.fail((response) => void response.writeHead(429, { "retry-after": "9999" }).end("{}"));
-    const request = refreshRequest(server.tokenUrl, publicClient, "refresh-0", []);
-    expect(await askTokens(post, request)).toEqual({
-      failed: "status_429",
-      retryAfterSeconds: 900,
-    });
+    for (const [told, seconds] of [
+      ["899", 899],
+      ["900", 900],
+      ["901", 900],
+      ["Wed, 25 Nov 2026 16:00:00 GMT", undefined],
+    ] as const) {
+      server.fail((response) => void response.writeHead(429, { "retry-after": told }).end("{}"));
+      const request = refreshRequest(server.tokenUrl, publicClient, "refresh-0", []);
+      const expected = { failed: "status_429", retryAfterSeconds: seconds };
+      expect(await askTokens(post, request)).toEqual(expected as never);
+    }
   });
 });
 
