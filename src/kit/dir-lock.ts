@@ -88,6 +88,10 @@ function make(path: string, text: string): boolean {
     const file = openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
     try {
       writeSync(file, text);
+    } catch (error) {
+      // On a full disk: a lock of nobody would keep all others waiting.
+      remove(path);
+      throw error;
     } finally {
       closeSync(file);
     }

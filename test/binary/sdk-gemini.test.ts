@@ -153,13 +153,13 @@ describe.each(names)("%s", (sdk) => {
     });
   }
 
-  test("a model that another API serves is told apart", async () => {
+  test("a model that another API serves is told apart where nothing can be translated", async () => {
     const config = {
       providers: { claude: { base_url: upstream.url, api_key: "k", models: ["claude-x"] } },
     };
     proxies.claude = await startProxy({ config });
     const asked = { model: "claude-x", contents: "hello" };
-    const raised = await rejection(client(sdk, "claude").models.generateContent(asked));
+    const raised = await rejection(client(sdk, "claude").models.embedContent(asked));
     expect(raised).toMatchObject({ status: 400, message: expect.stringContaining("/v1/messages") });
   });
 

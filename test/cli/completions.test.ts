@@ -22,7 +22,10 @@ function has(shell: string): boolean {
   return spawnSync(shell, ["--version"]).status === 0;
 }
 
-const top = "serve check healthcheck version keys tls policies audit completions help".split(" ");
+const top = [
+  ...["serve", "check", "doctor", "healthcheck", "version", "keys", "auths", "tls", "policies"],
+  ...["audit", "completions", "help"],
+];
 const globals = ["--config", "--json", "--help"];
 
 /** A command line whose last word is being typed, and what may stand there. */

@@ -13,8 +13,8 @@ export interface GuideBlock {
     | { readonly json: unknown };
 }
 
-/** TLS, the vault and `doctor`. */
-const vault = "pending: issue 5" as const;
+/** TLS and `doctor`. */
+const transport = "pending: issue 5" as const;
 const container = "pending: issue 8" as const;
 
 /** Blocks in the order of the guide; configuration as data, commands without their comments. */
@@ -88,7 +88,7 @@ export const guideBlocks: readonly GuideBlock[] = [
   },
   {
     id: "tls",
-    proof: vault,
+    proof: transport,
     holds: {
       yaml: {
         server: {
@@ -109,7 +109,7 @@ export const guideBlocks: readonly GuideBlock[] = [
   },
   {
     id: "self-signed certificate",
-    proof: vault,
+    proof: transport,
     holds: {
       commands: [
         "openssl genrsa -out tls.key 2048",
@@ -122,7 +122,7 @@ export const guideBlocks: readonly GuideBlock[] = [
   },
   {
     id: "certificate of a public authority",
-    proof: vault,
+    proof: transport,
     holds: {
       commands: [
         "sudo apt-get install certbot",
@@ -137,14 +137,14 @@ export const guideBlocks: readonly GuideBlock[] = [
   },
   {
     id: "encryption",
-    proof: vault,
+    proof: "here",
     holds: {
       yaml: { auth: { encryption: { enabled: true, key: "YOUR_32_BYTE_ENCRYPTION_KEY_HERE" } } },
     },
   },
   {
     id: "recipes for an encryption key",
-    proof: vault,
+    proof: "here",
     holds: {
       commands: [
         "openssl rand -base64 32",
@@ -155,12 +155,12 @@ export const guideBlocks: readonly GuideBlock[] = [
   },
   {
     id: "encryption key from the environment",
-    proof: vault,
+    proof: "here",
     holds: { yaml: { auth: { encryption: { enabled: true, key: "${CLIPROXY_ENCRYPTION_KEY}" } } } },
   },
   {
     id: "setting the encryption key",
-    proof: vault,
+    proof: "here",
     holds: {
       commands: [
         'export CLIPRO_ENCRYPTION_KEY="$(openssl rand -base64 32)"',
@@ -171,7 +171,7 @@ export const guideBlocks: readonly GuideBlock[] = [
   },
   {
     id: "adding a credential again",
-    proof: vault,
+    proof: "here",
     holds: {
       commands: [
         "curl -X POST http://localhost:8317/v0/management/auths \\",
@@ -395,7 +395,7 @@ export const guideBlocks: readonly GuideBlock[] = [
   },
   {
     id: "revoking credentials",
-    proof: vault,
+    proof: "here",
     holds: { commands: ["curl -X DELETE http://localhost:8317/v0/management/auths/claude"] },
   },
   {
@@ -407,7 +407,7 @@ export const guideBlocks: readonly GuideBlock[] = [
   },
   {
     id: "check before deployment",
-    proof: vault,
+    proof: transport,
     holds: {
       commands: [
         'echo "Running security checks..."',
@@ -424,7 +424,7 @@ export const guideBlocks: readonly GuideBlock[] = [
       ],
     },
   },
-  { id: "running the check", proof: vault, holds: { commands: ["./security-check.sh"] } },
+  { id: "running the check", proof: transport, holds: { commands: ["./security-check.sh"] } },
 ];
 
 /** The troubleshooting section: the symptom as it names it, and how many ways out it offers. */
@@ -435,8 +435,8 @@ export interface GuideProblem {
 }
 
 export const guideProblems: readonly GuideProblem[] = [
-  { symptom: "`certificate verify failed`", solutions: 4, proof: vault },
-  { symptom: "`decryption failed`", solutions: 4, proof: vault },
+  { symptom: "`certificate verify failed`", solutions: 4, proof: transport },
+  { symptom: "`decryption failed`", solutions: 4, proof: "here" },
   { symptom: "Legitimate requests blocked", solutions: 4, proof: "here" },
   { symptom: "Can't access from allowed IP", solutions: 4, proof: "here" },
   { symptom: "No events in audit log", solutions: 4, proof: "here" },

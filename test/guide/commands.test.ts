@@ -6,7 +6,7 @@ import { makeDir, needBinary, startProxy } from "../harness/proxy.ts";
 import { managementKey } from "./asking.ts";
 import { guideBlocks } from "./blocks.ts";
 import { commandProofs, commandsOf } from "./commands.ts";
-import { base, merge, relocate, yamlOf } from "./prove.ts";
+import { base, guideEnv, merge, relocate, yamlOf } from "./prove.ts";
 
 beforeAll(needBinary);
 afterAll(cleanUp);
@@ -21,7 +21,7 @@ describe("every command does what the guide says", () => {
       mkdirSync(join(dir, "logs"), { mode: 0o700 });
       const block = config === undefined ? {} : yamlOf(config);
       const all = merge(merge(base, block), { management: { key: managementKey } });
-      const proxy = await startProxy({ config: await relocate(all, dir) });
+      const proxy = await startProxy({ config: await relocate(all, dir), env: guideEnv });
       await prove(command, proxy);
       expect(await proxy.stop()).toBe(0);
     },

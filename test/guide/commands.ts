@@ -1,22 +1,13 @@
 import { expect } from "bun:test";
-import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
-import { onCleanup } from "../harness/cleanup.ts";
-import { cleanEnv, type RunningProxy } from "../harness/proxy.ts";
-import { until, within } from "../harness/wait.ts";
+import type { RunningProxy } from "../harness/proxy.ts";
+import { until } from "../harness/wait.ts";
 import { type AuditRecord, callFrom, managementKey, recorded, statusFrom } from "./asking.ts";
+import { authCommands } from "./proofs-auths.ts";
 import { auditFile, causes } from "./proofs-records.ts";
+import { keyCommands } from "./proofs-vault.ts";
 import { blockOf } from "./prove.ts";
-
-/** A command of the guide, and what it has to print or do. */
-export interface CommandProof {
-  readonly block: string;
-  /** As the guide has it, in one line. */
-  readonly command: string;
-  /** The block whose configuration it needs; absent: the least that serves. */
-  readonly config?: string;
-  prove(command: string, proxy: RunningProxy): Promise<void>;
-}
+import { type CommandProof, end, run, start } from "./shell.ts";
 
 /** The commands of a block: lines that go on are one, and so is a body in quotes. */
 export function commandsOf(id: string): string[] {
@@ -31,40 +22,6 @@ export function commandsOf(id: string): string[] {
     open = line.endsWith("\\") || isQuoted;
   }
   return commands;
-}
-
-interface Running {
-  readonly child: ChildProcess;
-  out(): string;
-  readonly exited: Promise<number>;
-}
-
-/** Runs it in a shell of its own process group, in the directory where a user would. */
-function start(command: string, cwd: string): Running {
-  const child = spawn("bash", ["-c", command], {
-    cwd,
-    detached: true,
-    // A proxy in the environment would be asked for localhost.
-    env: cleanEnv(),
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  let out = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    out += text;
-  });
-  const exited = new Promise<number>((resolve) => child.on("close", (code) => resolve(code ?? -1)));
-  onCleanup(() => end(child));
-  return { child, out: () => out, exited };
-}
-
-function end(child: ChildProcess): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  process.kill(-child.pid, "SIGTERM");
-}
-
-async function run(command: string, cwd: string): Promise<{ code: number; out: string }> {
-  const { exited, out } = start(command, cwd);
-  return { code: await within(command, exited, 10_000), out: out() };
 }
 
 function toRecords(out: string): AuditRecord[] {
@@ -182,6 +139,8 @@ const denylist: CommandProof = {
 };
 
 export const commandProofs: readonly CommandProof[] = [
+  ...keyCommands,
+  ...authCommands,
   ...logProofs,
   metricProof("auth_failures", failLogins),
   metricProof("rate_limit_violations", failLogins),

@@ -5,11 +5,12 @@ import { guideProblems } from "./blocks.ts";
 import { accessProblems } from "./problems-access.ts";
 import { auditProblems } from "./problems-audit.ts";
 import { limitProblems } from "./problems-limits.ts";
+import { vaultProblems } from "./problems-vault.ts";
 
 beforeAll(needBinary);
 afterAll(cleanUp);
 
-const problemProofs = [...limitProblems, ...accessProblems, ...auditProblems];
+const problemProofs = [...limitProblems, ...accessProblems, ...auditProblems, ...vaultProblems];
 
 describe("every problem happens, our message names the mend, and the mend helps", () => {
   test.each(

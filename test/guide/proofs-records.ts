@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { RunningProxy } from "../harness/proxy.ts";
 import { until } from "../harness/wait.ts";
 import { callFrom, chat, configOfProxy, metricsAt, recorded, recordsOf, scrape } from "./asking.ts";
+import { refreshToken } from "./proofs-auths.ts";
 import type { KeyProof } from "./prove.ts";
 
 /** The file as a run has it: `logs/audit.log` beside its configuration. */
@@ -27,6 +28,7 @@ export const causes: Readonly<Record<string, (proxy: RunningProxy) => Promise<vo
     proxy.signal("SIGHUP");
   },
   provider_request: chatOnce,
+  token_refresh: refreshToken,
   async security_violation(proxy) {
     await (await proxy.get("/v1/models", { headers: { host: "evil.example" } })).text();
   },

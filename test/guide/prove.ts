@@ -89,7 +89,18 @@ export async function sharedUpstream(): Promise<FakeUpstream> {
   return upstream;
 }
 
-/** What of a block is bound to a place: files, free ports, and where the providers are. */
+/** Stands for what `openssl rand -base64 32` prints. */
+export const encryptionKey = "n1Vb0Qx4Zt7Kc9Lw2Rm5Yh8Js3Df6Gp0AqWeEiUoTyM=";
+
+/** The environment that the guide's configurations are run in. */
+export const guideEnv: Readonly<Record<string, string>> = {
+  CLIPROXY_ENCRYPTION_KEY: encryptionKey,
+};
+
+/** What the guide has where a key of one's own belongs. */
+export const placeholderKey = "YOUR_32_BYTE_ENCRYPTION_KEY_HERE";
+
+/** What of a block is bound to a place: files, free ports, keys, and where the providers are. */
 export async function relocate(config: Yaml, dir: string): Promise<Yaml> {
   let out = config;
   if (valueAt(config, "logging.audit.file") !== undefined) {
@@ -97,6 +108,9 @@ export async function relocate(config: Yaml, dir: string): Promise<Yaml> {
   }
   if (valueAt(config, "metrics.port") !== undefined) {
     out = setKey(out, "metrics.port", await freePort());
+  }
+  if (valueAt(config, "auth.encryption.key") === placeholderKey) {
+    out = setKey(out, "auth.encryption.key", encryptionKey);
   }
   for (const name of Object.keys((config.providers ?? {}) as Yaml)) {
     const { url } = await sharedUpstream();
@@ -132,7 +146,7 @@ export function unproved(
 /** Runs the assertion with the key, and again without it, where it must fail. */
 export async function proveKey(proof: KeyProof, dir: string): Promise<void> {
   const config = await configFor(proof.block, dir);
-  const proxy = await startProxy({ config });
+  const proxy = await startProxy({ config, env: guideEnv });
   await proof.prove(proxy, await sharedUpstream());
   await proxy.stop();
   // What the first run wrote must not prove anything for the second.
@@ -148,7 +162,7 @@ export async function proveKey(proof: KeyProof, dir: string): Promise<void> {
 async function holds(config: Yaml, proof: KeyProof): Promise<boolean> {
   let proxy: RunningProxy;
   try {
-    proxy = await startProxy({ config });
+    proxy = await startProxy({ config, env: guideEnv });
   } catch (error) {
     if (String(error).includes("ended with 78")) return false;
     throw error;
