@@ -77,7 +77,10 @@ export const policy = definePolicy({
     let stored = store.list();
     offerGauge(() => stored, host);
     return {
-      adopted: () => tellRefused(stored, host),
+      adopted() {
+        tellCounts(stored, host);
+        tellRefused(stored, host);
+      },
       credentialsRead() {
         stored = store.list();
         tellRefused(stored, host);
@@ -111,6 +114,14 @@ function offerGauge(stored: () => StoredCredentials, host: PolicyHost): void {
     }
     set(refused.length, "refused");
   });
+}
+
+/** How many credentials are encrypted and how many are not; nothing where there are none. */
+function tellCounts({ credentials, refused }: StoredCredentials, { log }: PolicyHost): void {
+  if (credentials.length + refused.length === 0) return;
+  const encrypted = credentials.filter(({ form }) => form === "encrypted").length;
+  const plain = credentials.length - encrypted;
+  log.info("credential files", { encrypted, plain, refused: refused.length });
 }
 
 /** Told once for each file and fault: reloads would repeat it. */

@@ -36,6 +36,8 @@ test("a renamed file serves at once, a half one keeps the old; a refused one is 
   const file = join(proxy.authDir, "acme.json");
   const scrape = async (): Promise<string> =>
     (await fetch(`${proxy.greeting.listeners.metrics}`)).text();
+  await until("the start says how many", () => proxy.stderr().includes("credential files"));
+  expect(proxy.stderr()).toMatch(/credential files.*"encrypted":0,"plain":1,"refused":0/);
   expect(await call(proxy)).toBe(200);
   expect(await scrape()).toContain('cliproxy_credential_files{form="plain"} 1');
   writeFileSync(join(proxy.authDir, ".new"), text(two), { mode: 0o600 });
