@@ -244,6 +244,7 @@ describe("the table", () => {
       "keys new",
       "policies list",
       "policies plan",
+      "policies lock",
       "audit verify",
       "completions",
     ]);
