@@ -14,6 +14,7 @@ import { gapsOf, toPlannedProvider } from "./plan.ts";
 import { resolveProviders } from "./provider-settings.ts";
 import { dialects, policies, providers as providerKinds, stores } from "./registry.gen.ts";
 import type { Runtime } from "./runtime/runtime.ts";
+import { planScripts } from "./scripts/digests.ts";
 import { loadScripts, type ScriptProblem, type Scripts } from "./scripts/load.ts";
 import { type ScriptRollout, scriptFolderClaims } from "./scripts/settings.ts";
 import {
@@ -146,13 +147,13 @@ async function assembleWith(
     dialects,
     enforcement,
     providers,
-    scripts: { folders: scripts.folders, files: scripts.files },
+    scripts: { folders: scripts.folders, parts: scripts.parts },
     credentials: { files, shelves },
     logging: config.values.get("logging") as LoggingSettings,
     runtime,
     problemAt: config.problemAt,
     plan: {
-      policies: enforcement.planned,
+      policies: planScripts(enforcement.planned, scripts.parts),
       providers: providers.map(toPlannedProvider),
       gaps: runtime.gaps,
       state: { store: state.plan.kind.name, path: state.plan.path },
@@ -168,7 +169,8 @@ async function assembleWith(
   return { ok: true, generation };
 }
 
-const builtInNames: ReadonlySet<string> = new Set(policies.map(({ name }) => name));
+/** Names that a policy from disk can't have. */
+export const builtInNames: ReadonlySet<string> = new Set(policies.map(({ name }) => name));
 
 /** A problem of a policy from disk stands in its source, if it has a place there. */
 function toConfigProblem(

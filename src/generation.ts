@@ -15,6 +15,7 @@ import type { Plan } from "./plan.ts";
 import type { ActiveProvider } from "./providers.ts";
 import { createRouter } from "./router.ts";
 import type { Runtime } from "./runtime/runtime.ts";
+import { tellDigests } from "./scripts/digests.ts";
 import type { Scripts } from "./scripts/load.ts";
 import type { LoggingSettings, ServerSettings } from "./settings.ts";
 
@@ -29,8 +30,8 @@ export interface Generation {
   readonly authDir: string;
   readonly plan: Plan;
   readonly warnings: readonly string[];
-  /** Where its policies from disk are, and the files that they were made of. */
-  readonly scripts: Pick<Scripts, "folders" | "files">;
+  /** Where its policies from disk are, and what they are made of. */
+  readonly scripts: Pick<Scripts, "folders" | "parts">;
   /** Beside the one that clients call. */
   readonly listeners: readonly PlannedListener[];
   /** How the main listener speaks TLS; undefined: it doesn't. */
@@ -132,6 +133,7 @@ export function createGeneration(parts: GenerationParts): Generation {
     adopted() {
       files.adopt(emit);
       enforcement.adopted();
+      tellDigests(house, scripts.parts, emit);
     },
     rereadCredentials() {
       const reread = files.reread(shelves, emit);

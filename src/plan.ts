@@ -21,6 +21,9 @@ export interface PlannedPolicy {
   readonly onFault: string;
   readonly surfaces: readonly string[];
   readonly summary: string;
+  /** Where it comes from, and the digest over its files; absent: it is built in. */
+  readonly file?: string;
+  readonly sha256?: string;
 }
 export interface PlannedProvider {
   readonly name: string;

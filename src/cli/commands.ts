@@ -158,7 +158,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: "policies list",
-    summary: "list the security policies and the keys each reads",
+    summary: "list the security policies, built in and from disk, and the keys each reads",
     options: {},
     load: async () => ({ run: (await import("./policies.ts")).list }),
   },
@@ -167,6 +167,16 @@ export const commands: readonly Command[] = [
     summary: "show what the configuration enforces, where and in which order",
     options: {},
     load: async () => ({ run: (await import("./policies.ts")).plan }),
+  },
+  {
+    name: "policies lock",
+    summary: "pin the files that the policies from disk are made of",
+    details:
+      "Writes policies.lock into policies.dir, in the form of sha256sum, and says what changed. It " +
+      "runs none of the policies. From then on a file that differs is not loaded.",
+    options: {},
+    examples: ["cliproxy policies lock --config config.yaml"],
+    load: async () => ({ run: (await import("./policies-lock.ts")).lock }),
   },
   {
     name: "audit verify",

@@ -1,4 +1,4 @@
-import { assemble } from "../assembly.ts";
+import { assemble, builtInNames } from "../assembly.ts";
 import { surfaces } from "../contract/types.ts";
 import { silentLogger } from "../log.ts";
 import { type Plan, type PlannedPolicy, usualLine } from "../plan.ts";
@@ -6,23 +6,27 @@ import { policies } from "../registry.gen.ts";
 import { currentRuntime } from "../runtime/process.ts";
 import { type CommandContext, exitCodes } from "./frame.ts";
 import { configSource, createHouse, refuseConfig } from "./house.ts";
+import { listScripts, scriptLines } from "./policies-scripts.ts";
 
-/** `policies list`: what there is, and which keys each claims. */
-export function list({ io }: CommandContext): number {
+/** `policies list`: what there is, built in and from disk, and which keys each claims. */
+export async function list(context: CommandContext): Promise<number> {
+  const { io } = context;
   const known = usualLine(policies).map(({ name, stage, policy: { summary, config } }) => ({
     name,
     stage,
     summary,
     keys: Object.values(config.keys) as string[],
   }));
+  const own = await listScripts(context, builtInNames);
   if (io.json) {
-    io.out(`${JSON.stringify(known)}\n`);
+    io.out(`${JSON.stringify([...known, ...own])}\n`);
     return exitCodes.fine;
   }
   for (const { name, stage, summary, keys } of known) {
     io.out(`${name} (${stage})\n  ${summary}\n`);
     if (keys.length > 0) io.out(`  keys: ${keys.join(", ")}\n`);
   }
+  for (const one of own) io.out(`${scriptLines(one).join("\n")}\n`);
   return exitCodes.fine;
 }
 
@@ -45,7 +49,10 @@ function shorten(seen: readonly string[]): string {
 }
 
 function lines({ policies: planned, gaps }: Plan): string[] {
-  return [...table(planned), ...gaps.map(({ key, what }) => `gap: ${key} ${what}`)];
+  const own = planned.flatMap(({ name, file, sha256 = "" }) =>
+    file === undefined ? [] : [`from disk: ${name}  ${file}  ${sha256}`.trimEnd()],
+  );
+  return [...table(planned), ...own, ...gaps.map(({ key, what }) => `gap: ${key} ${what}`)];
 }
 
 function table(planned: readonly PlannedPolicy[]): string[] {

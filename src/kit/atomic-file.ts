@@ -18,15 +18,16 @@ const staleTempMs = 60_000;
 const tempName = /^\..+\.[0-9a-f]{16}\.tmp$/;
 
 /**
- * Replaces a file (0600), or makes it: after a crash or a full disk there is the old content or the
+ * Replaces a file, or makes it: after a crash or a full disk there is the old content or the
  * new one, whole. A link at the path is replaced, not followed.
+ * @param mode of the file; only its owner may read it when absent
  * @throws the system's error; the old file is then untouched
  */
-export function writeAtomically(path: string, text: string): void {
+export function writeAtomically(path: string, text: string, mode = 0o600): void {
   const dir = dirname(path);
   const temp = join(dir, `.${basename(path)}.${randomBytes(8).toString("hex")}.tmp`);
   const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
-  const file = openSync(temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
+  const file = openSync(temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode);
   try {
     try {
       writeAll(file, Buffer.from(text, "utf8"));

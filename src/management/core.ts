@@ -24,6 +24,8 @@ const plan = v.strictObject({
       onFault: v.string(),
       surfaces: v.array(v.string()),
       summary: v.string(),
+      file: v.optional(v.string()),
+      sha256: v.optional(v.string()),
     }),
   ),
   providers: v.array(

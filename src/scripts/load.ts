@@ -1,18 +1,18 @@
 import { dirname, join } from "node:path";
-import * as v from "valibot";
 import type { Claimant } from "../config/claims.ts";
-import { peekConfig } from "../config/peek.ts";
 import type { Policy } from "../contract/policy.ts";
 import type { House } from "../host.ts";
 import { processUsage } from "../runtime/process.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { ScriptCounts } from "./counts.ts";
 import { type Entry, readFolder } from "./folder.ts";
-import { type Grant, grants } from "./grants.ts";
+import type { Grant } from "./grants.ts";
 import { Keeper } from "./keeper.ts";
-import { type Lock, lockName, lockProblems, readLock } from "./lock.ts";
+import { digestOfFiles, type Lock, lockName, lockProblems, readLock } from "./lock.ts";
+import type { Described } from "./messages.ts";
 import { type ScriptRollout, scriptClaims } from "./settings.ts";
 import { readSource, type SourceFile } from "./source.ts";
+import { type ConfigText, peekFolder, peekScript } from "./survey.ts";
 import { type DescribedScript, toPolicy, wrongDescription } from "./to-policy.ts";
 
 /** A problem with the directory, a policy in it, or its settings. */
@@ -27,10 +27,25 @@ export interface ScriptProblem {
     | undefined;
 }
 
+/** One policy of the directory. */
+export interface ScriptParts {
+  readonly name: string;
+  readonly file: string;
+  readonly mode: string;
+  /** What its code was made of; none of one that is off. */
+  readonly files: readonly SourceFile[];
+  /** One digest over all its files; empty of one that is off. */
+  readonly sha256: string;
+  /** Undefined: it is off, so its code was not run. */
+  readonly described: Described | undefined;
+}
+
 /** The policies of the directory: their code runs, their settings are not judged yet. */
 export interface Scripts {
   readonly claims: readonly Claimant[];
   readonly problems: readonly ScriptProblem[];
+  /** Those that were loaded, and those that are off. */
+  readonly parts: readonly ScriptParts[];
   /** All files that their code was made of. */
   readonly files: readonly SourceFile[];
   /** Directories that hold them: whatever changes there is a reason to load them anew. */
@@ -43,39 +58,22 @@ export interface Scripts {
 const none: Scripts = {
   claims: [],
   problems: [],
+  parts: [],
   files: [],
   folders: [],
   toPolicies: () => [],
   dispose: async () => {},
 };
 
-/** What is needed before the configuration can be judged as a whole. */
-const peeked = v.fallback(
-  v.object({
-    dir: v.fallback(v.optional(v.string()), undefined),
-    require_lock: v.fallback(v.boolean(), false),
-  }),
-  { dir: undefined, require_lock: false },
-);
-const peekedScript = v.fallback(
-  v.object({
-    mode: v.fallback(v.string(), "enforce"),
-    grant: v.fallback(v.array(v.picklist(grants)), []),
-    deadline: v.fallback(v.string(), ""),
-    memory_mib: v.fallback(v.number(), 128),
-  }),
-  { mode: "enforce", grant: [], deadline: "", memory_mib: 128 },
-);
-
 /** Loads the policies of the directory that a configuration names. */
 export async function loadScripts(
-  source: { readonly text: string; readonly env: Readonly<Record<string, string | undefined>> },
+  source: ConfigText,
   house: House,
   runtime: Runtime,
   builtIn: ReadonlySet<string>,
 ): Promise<Scripts> {
-  const { dir, require_lock } = v.parse(peeked, peekConfig(source.text, source.env, ["policies"]));
-  if (dir === undefined || dir === "") return none;
+  const { dir, requireLock } = peekFolder(source);
+  if (dir === undefined) return none;
   const folder = readFolder(dir);
   if (!folder.ok) {
     const { message, mend } = folder;
@@ -84,16 +82,19 @@ export async function loadScripts(
   const problems: ScriptProblem[] = [];
   const loaded: DescribedScript[] = [];
   const files: SourceFile[] = [];
-  const lock = lockOf(folder.dir, require_lock, problems);
-  const settingsOf = (name: string) =>
-    v.parse(peekedScript, peekConfig(source.text, source.env, ["policies", name]));
+  const lock = lockOf(folder.dir, requireLock, problems);
+  const parts: ScriptParts[] = [];
   for (const entry of folder.entries) {
     if (builtIn.has(entry.name)) {
       problems.push(atFile(entry, "has the name of a built-in policy", "give it another name"));
       continue;
     }
-    const { mode, grant } = settingsOf(entry.name);
-    if (mode === "off") continue;
+    const { mode, grant } = peekScript(source, entry.name);
+    if (mode === "off") {
+      const part = { name: entry.name, file: entry.path, files: [], sha256: "" };
+      parts.push({ ...part, mode, described: undefined });
+      continue;
+    }
     const read = await readSource(entry.path, folder.dir, grant, runtime);
     if (!read.ok) {
       for (const { message, mend, at } of read.problems) {
@@ -113,7 +114,15 @@ export async function loadScripts(
     }
     if (unpinned.length > 0) continue;
     const script = await describe(entry, read.code, grant, house, runtime, read.files, problems);
-    if (script !== undefined) loaded.push(script);
+    if (script === undefined) continue;
+    loaded.push(script);
+    const sha256 = digestOfFiles(read.files);
+    const { described } = script;
+    parts.push({
+      ...{ name: entry.name, file: entry.path, files: read.files, sha256 },
+      mode,
+      described,
+    });
   }
   const counts =
     (house.kept.get("scripts\0counts") as ScriptCounts | undefined) ?? new ScriptCounts();
@@ -121,6 +130,7 @@ export async function loadScripts(
   return {
     claims: folder.entries.filter((e) => !builtIn.has(e.name)).map((e) => scriptClaims(e.name)),
     problems,
+    parts,
     files,
     folders: foldersOf(folder.dir, files),
     toPolicies: (rolloutOf) =>

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
@@ -277,13 +278,44 @@ describe("trust", () => {
     const proxy = await start({ "a.ts": good });
     const locked = await runBinary(["policies", "lock", "--config", proxy.configFile]);
     expect(locked).toMatchObject({ code: 0 });
+    expect(locked.out).toContain("added    a.ts");
+    expect(locked.out).toContain("1 file is pinned");
     write(proxy.dir, { "a.ts": `${good}// changed` });
     await until("it is rejected", () => proxy.stderr().includes("has changed since policies.lock"));
     expect(await codeOf(await ask(proxy))).toBe("ok");
     const checked = await runBinary(["check", "--config", proxy.configFile]);
     expect(checked.code).toBe(78);
+    const listed = await runBinary(["policies", "list", "--config", proxy.configFile]);
+    expect(listed.out).toContain("problem: ");
+    const again = ["policies", "lock", "--json", "--config", proxy.configFile];
+    const told = JSON.parse((await runBinary(again)).out);
+    expect(told).toMatchObject({ files: 1, added: [], changed: ["a.ts"], removed: [] });
+    expect((await runBinary(["check", "--config", proxy.configFile])).code).toBe(0);
     expect(await proxy.stop()).toBe(0);
   });
+});
+
+test("list and plan show those from disk, off ones too; the log has their digests", async () => {
+  const proxy = await start({ "a.ts": good, "b.ts": good }, { b: { mode: "off" } });
+  const { out } = await runBinary(["policies", "list", "--json", "--config", proxy.configFile]);
+  const [a, b] = (JSON.parse(out) as { name: string; files: object; mode: string }[]).slice(-2);
+  expect(a).toMatchObject({ name: "a", stage: "admit", mode: "enforce", problems: [] });
+  expect(b).toMatchObject({ name: "b", mode: "off", problems: [] });
+  const digest = createHash("sha256").update(good).digest("hex");
+  expect([a?.files, b?.files]).toEqual([{ "a.ts": digest }, { "b.ts": digest }]);
+  await until("the digest is logged", () => proxy.stderr().includes(digest));
+  const plan = await runBinary(["policies", "plan", "--config", proxy.configFile]);
+  expect(plan.out).toMatch(/from disk: a {2}\S+a\.ts {2}[0-9a-f]{64}\n/);
+  expect(plan.out).toMatch(/from disk: b {2}\S+b\.ts\n/);
+  expect(await proxy.stop()).toBe(0);
+});
+
+test("lock without a directory says which key to set", async () => {
+  const file = join(makeDir(), "config.yaml");
+  writeFileSync(file, "{}");
+  const { code, err } = await runBinary(["policies", "lock", "--config", file]);
+  expect(err).toContain("policies.dir");
+  expect(code).toBe(78);
 });
 
 test("a broken edit keeps the policy before it; a good one is live at once", async () => {

@@ -34,7 +34,7 @@ const cases: readonly (readonly [words: readonly string[], expected: readonly st
   [["keys", ""], ["new"]],
   [
     ["policies", ""],
-    ["list", "plan"],
+    ["list", "plan", "lock"],
   ],
   [["policies", "p"], ["plan"]],
   [

@@ -253,6 +253,7 @@ describe("the table", () => {
       "tls new",
       "policies list",
       "policies plan",
+      "policies lock",
       "audit verify",
       "completions",
     ]);
