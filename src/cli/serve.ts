@@ -161,7 +161,9 @@ function greet(
   lines.push(...planLines(current.plan));
   for (const warning of current.warnings) lines.push(`  warning   ${warning}`);
   const model = firstModel(current);
-  if (model !== undefined) lines.push("", ...curlLines(url, model, keys[0], io.isTerminal), "");
+  // Of another key made at this start, such as that of the management API, no client may know.
+  const key = keys.find(({ title }) => title === "client key");
+  if (model !== undefined) lines.push("", ...curlLines(url, model, key, io.isTerminal), "");
   io.out(`${lines.join("\n")}\n`);
 }
 
