@@ -107,6 +107,7 @@ async function check(text: string) {
   mkdirSync(join(dir, "auths"));
   chmodSync(join(dir, "auths"), 0o700);
   writeFileSync(file, text);
+  if (text.includes("dir: ./policies")) writeExamplePolicies(join(dir, "policies"));
   const names = new Set([...text.matchAll(/\$\{(\w+)/g)].map(([, name]) => name as string));
   // Each its own: no two keys may be the same, and none may be easy to guess.
   const variableFor = (name: string): string => {
@@ -115,6 +116,13 @@ async function check(text: string) {
   };
   const env = Object.fromEntries([...names].map((name) => [name, variableFor(name)]));
   return runBinary(["check", "--config", file], { cwd: dir, env });
+}
+
+/** The policies that pages show, so that the example is run as it stands there. */
+function writeExamplePolicies(dir: string): void {
+  mkdirSync(dir, { mode: 0o755 });
+  const shown = blocks.filter(([, { text }]) => text.includes('from "cliproxy/policy"'));
+  for (const [, { text }] of shown) writeFileSync(join(dir, "office-hours.ts"), text);
 }
 
 describe("a configuration of ours passes `cliproxy check`:", () => {
