@@ -128,7 +128,7 @@ async function assembleWith(
     serving,
     listenHost: server.host,
     listenPort: server.port,
-    tls: (config.values.get("tls") as { enabled: boolean }).enabled,
+    tls: (config.values.get("tls") as { readonly enabled?: boolean }).enabled === true,
     choosesSuites: runtime.choosesSuites,
     providers: providers.map(({ name }) => name),
     credentialOwners: opened.providers,

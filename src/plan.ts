@@ -35,12 +35,12 @@ export interface PlannedProvider {
 }
 
 /** The surfaces that a policy can see. */
-export function coveredBy({ covers }: Policy): readonly Surface[] {
+export function coveredBy({ covers }: Pick<Policy, "covers">): readonly Surface[] {
   return covers.surfaces === "all" ? surfaces : covers.surfaces;
 }
 
 /** What a policy can't see, in words; empty for most. */
-export function gapsOf(policy: Policy): readonly string[] {
+export function gapsOf(policy: Pick<Policy, "covers">): readonly string[] {
   const covered = coveredBy(policy);
   // Of the management API alone: it guards nothing else, so nothing is left open.
   if (covered.length === 0 && policy.covers.admin) return [];

@@ -35,6 +35,7 @@ export const policy = definePolicy({
     },
   },
   async create(settings, host) {
+    refuseUnsaid(settings);
     if (!settings.enabled) return undefined;
     if (settings.cipherSuites !== undefined && !host.facts.choosesSuites) {
       const mend = "leave it out (its own three are good), or use the executable, Bun or Node";
@@ -79,6 +80,14 @@ export const policy = definePolicy({
     };
   },
 });
+
+/** Whoever names a certificate must not serve in the clear for want of one word. */
+function refuseUnsaid({ enabled, certFile, keyFile, clientCaFile }: Settings): void {
+  if (enabled !== undefined) return;
+  if (certFile === undefined && keyFile === undefined && clientCaFile === undefined) return;
+  const mend = "set it to true, or to false to serve without TLS";
+  throw configFault(`${root}.enabled`, "is missing, so the rest would have no effect", mend);
+}
 
 function filesOf({ certFile, keyFile, clientCaFile, certificates }: Settings): readonly string[] {
   const own = [certFile, keyFile, clientCaFile].filter((file) => file !== undefined);

@@ -35,7 +35,12 @@ const certificate = v.strictObject({
 
 /** The settings of TLS. */
 export const schema = v.strictObject({
-  enabled: v.optional(v.pipe(v.boolean(), doc("Serve clients by HTTPS, and only by it.")), false),
+  enabled: v.optional(
+    v.pipe(
+      v.boolean(),
+      doc("Serve clients by HTTPS, and only by it; must be said where another key is set."),
+    ),
+  ),
   certFile: v.optional(
     v.pipe(file, doc("Certificate and chain, PEM.", { example: "/tls/tls.crt" })),
   ),

@@ -71,8 +71,9 @@ export class Keeper {
   }
 
   /** How long a hook may take, in milliseconds, and how much its thread may hold, in MiB. */
-  limit(deadlineMs: number, memoryMib: number): void {
-    Object.assign(this.#limits, { deadlineMs, memoryMib });
+  limit(deadlineMs: number | undefined, memoryMib: number | undefined): void {
+    if (deadlineMs !== undefined) this.#limits.deadlineMs = deadlineMs;
+    if (memoryMib !== undefined) this.#limits.memoryMib = memoryMib;
   }
 
   /**

@@ -2,6 +2,7 @@ import { dirname, join } from "node:path";
 import type { Claimant } from "../config/claims.ts";
 import type { Policy } from "../contract/policy.ts";
 import type { House } from "../host.ts";
+import { gapsOf } from "../plan.ts";
 import { processUsage } from "../runtime/process.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { ScriptCounts } from "./counts.ts";
@@ -13,7 +14,7 @@ import type { Described } from "./messages.ts";
 import { type ScriptRollout, scriptClaims } from "./settings.ts";
 import { readSource, type SourceFile } from "./source.ts";
 import { type ConfigText, peekFolder, peekScript } from "./survey.ts";
-import { type DescribedScript, toPolicy, wrongDescription } from "./to-policy.ts";
+import { type DescribedScript, toCoverage, toPolicy, wrongDescription } from "./to-policy.ts";
 
 /** A problem with the directory, a policy in it, or its settings. */
 export interface ScriptProblem {
@@ -65,6 +66,13 @@ const none: Scripts = {
   dispose: async () => {},
 };
 
+const lockOfNothing: ScriptProblem = {
+  path: "policies.require_lock",
+  message: "is set, and no policies are loaded",
+  mend: "set policies.dir, or remove it",
+  at: undefined,
+};
+
 /** Loads the policies of the directory that a configuration names. */
 export async function loadScripts(
   source: ConfigText,
@@ -73,7 +81,7 @@ export async function loadScripts(
   builtIn: ReadonlySet<string>,
 ): Promise<Scripts> {
   const { dir, requireLock } = peekFolder(source);
-  if (dir === undefined) return none;
+  if (dir === undefined) return requireLock ? { ...none, problems: [lockOfNothing] } : none;
   const folder = readFolder(dir);
   if (!folder.ok) {
     const { message, mend } = folder;
@@ -128,7 +136,9 @@ export async function loadScripts(
     (house.kept.get("scripts\0counts") as ScriptCounts | undefined) ?? new ScriptCounts();
   house.kept.set("scripts\0counts", counts);
   return {
-    claims: folder.entries.filter((e) => !builtIn.has(e.name)).map((e) => scriptClaims(e.name)),
+    claims: folder.entries
+      .filter(({ name }) => !builtIn.has(name))
+      .map(({ name }) => scriptClaims(name, mayHaveGaps(loaded, name))),
     problems,
     parts,
     files,
@@ -141,6 +151,12 @@ export async function loadScripts(
       }),
     dispose: async () => void (await Promise.all(loaded.map(({ keeper }) => keeper.dispose()))),
   };
+}
+
+/** What a policy that was not loaded can see is not known. */
+function mayHaveGaps(loaded: readonly DescribedScript[], policy: string): boolean {
+  const script = loaded.find(({ name }) => name === policy);
+  return script === undefined || gapsOf({ covers: toCoverage(script.described) }).length > 0;
 }
 
 function foldersOf(dir: string, files: readonly SourceFile[]): readonly string[] {

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import type { Exchange, Hooks, Policy, PolicyHost, Stage } from "../contract/policy.ts";
+import type { Coverage, Exchange, Hooks, Policy, PolicyHost, Stage } from "../contract/policy.ts";
 import { stages } from "../contract/policy.ts";
 import type { ScriptHooks } from "../contract/script.ts";
 import { type Surface, surfaces } from "../contract/types.ts";
@@ -34,6 +34,15 @@ export function wrongDescription(described: Described): string | undefined {
     : undefined;
 }
 
+/** What a policy whose description is right says that it can see. */
+export function toCoverage({ surfaces: seen, streams, admin }: Described): Coverage {
+  return {
+    surfaces: seen as "all" | readonly Surface[],
+    streams: streams as boolean,
+    admin: admin === true,
+  };
+}
+
 /** Makes a policy like any other of one from disk. */
 export function toPolicy(
   script: DescribedScript,
@@ -46,11 +55,7 @@ export function toPolicy(
     summary: described.summary,
     stage: described.stage as Stage,
     onFault: described.onFault as "closed" | "open",
-    covers: {
-      surfaces: described.surfaces as "all" | readonly Surface[],
-      streams: described.streams as boolean,
-      admin: described.admin === true,
-    },
+    covers: toCoverage(described),
     config: { keys: {}, schema: v.strictObject({}) },
     async create(_config, host) {
       counts.offer(host);
@@ -93,11 +98,13 @@ async function inThread(
 
 async function inHouse(
   script: DescribedScript,
-  { settings }: ScriptRollout,
+  rollout: ScriptRollout,
   host: PolicyHost,
   lent: Lent,
 ): Promise<Hooks> {
   const { name } = script;
+  const { settings } = rollout;
+  refuseThreadLimits(name, rollout);
   // The thread was only to see what the code says of itself.
   await script.keeper.dispose();
   const loaded: LoadedScript = await runScript(script.code);
@@ -117,6 +124,18 @@ async function inHouse(
   };
   const present = (Object.keys(all) as ScriptHook[]).filter((hook) => hooks[hook] !== undefined);
   return pick(all, present, () => hooks.dispose?.());
+}
+
+/** In the house nothing can time or measure it: a limit would be a promise that nobody keeps. */
+function refuseThreadLimits(name: string, { deadline, memory }: ScriptRollout): void {
+  const given = [deadline !== undefined && "deadline", memory !== undefined && "memory_mib"];
+  const faults = given
+    .filter((key) => key !== false)
+    .map((key) => {
+      const mend = "remove it, or set isolate: worker";
+      return configFault(`policies.${name}.${key}`, "has no effect with isolate: none", mend);
+    });
+  if (faults.length > 0) throw new AggregateError(faults, `the settings of ${name} are wrong`);
 }
 
 function pick(

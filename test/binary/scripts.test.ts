@@ -243,6 +243,24 @@ const refusals: readonly (readonly [
   ["an unknown setting", { "a.ts": good }, { a: { colour: "red" } }, /policies\.a\.colour/],
   ["a wrong mode", { "a.ts": good }, { a: { mode: "maybe" } }, /policies\.a\.mode/],
   ["endless loading", { "a.ts": "for (;;) {}" }, {}, /took longer than/],
+  [
+    "a deadline without a thread",
+    { "a.ts": good },
+    { a: { isolate: "none", deadline: "9ms" } },
+    /policies\.a\.deadline.*no effect/,
+  ],
+  [
+    "a memory limit without a thread",
+    { "a.ts": good },
+    { a: { isolate: "none", memory_mib: 64 } },
+    /policies\.a\.memory_mib.*no effect/,
+  ],
+  [
+    "gaps accepted where there are none",
+    { "a.ts": good },
+    { a: { accept_uncovered: true } },
+    /policies\.a\.accept_uncovered/,
+  ],
   ["settings of no policy", { "a.ts": good }, { b: { mode: "off" } }, /policies\.b/],
 ];
 

@@ -225,6 +225,7 @@ describe("what is refused at start", () => {
       },
       "SHA-1",
     ],
+    ["files without the word", () => tlsOf("a", { enabled: undefined }), "have no effect"],
     ["shadow mode", () => ({ ...tlsOf("a"), policies: { tls: { mode: "shadow" } } }), "open"],
   ];
   test.each(cases)("%s", async (_name, config, told) => {
