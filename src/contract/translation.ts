@@ -72,12 +72,10 @@ export interface Translation {
   readError(body: JsonObject): string | undefined;
 }
 
-/** Reads a streamed reply of a provider, at any byte split. */
+/** Reads the events of a provider's streamed reply, each whole. */
 export interface EventReader {
   /** @throws BadAnswer */
-  push(chunk: Uint8Array): void;
-  /** @throws BadAnswer */
-  end(): void;
+  read(data: string): void;
 }
 
 /** Writes a streamed reply for a client. */

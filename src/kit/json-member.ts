@@ -58,3 +58,8 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 export function toCount(value: unknown): number {
   return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : 0;
 }
+
+/** The `message` of an error object, as every vendor writes it. */
+export function messageOf(error: unknown): string | undefined {
+  return isObject(error) && typeof error.message === "string" ? error.message : undefined;
+}

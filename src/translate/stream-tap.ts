@@ -1,9 +1,10 @@
 import type { NeutralEvent, ReplyFrame } from "../contract/neutral.ts";
 import type { StreamReader } from "../contract/plugin.ts";
-import type { EventReader, EventWriter } from "../contract/translation.ts";
+import type { EventWriter } from "../contract/translation.ts";
 import type { Usage } from "../contract/types.ts";
 import type { Refusal } from "../errors.ts";
 import type { RunningExchange } from "../exchange.ts";
+import { SseDecoder } from "../kit/sse-decoder.ts";
 import { BadAnswer } from "../kit/untranslatable.ts";
 import type { UsageTap } from "../pass-on.ts";
 import type { LastWords } from "../relay.ts";
@@ -18,7 +19,7 @@ export class StreamTap implements UsageTap {
   readonly #x: RunningExchange;
   /** Tells usage, and whether the stream is complete, as for one that is passed through. */
   readonly #watcher: StreamReader;
-  readonly #reader: EventReader;
+  readonly #events: SseDecoder;
   readonly #tidier: EventTidier;
   readonly #writer: EventWriter;
   #out = "";
@@ -31,7 +32,8 @@ export class StreamTap implements UsageTap {
     this.#writer = from.writeEvents(frame, form);
     const unwraps = to.limits.custom_tool !== undefined;
     this.#tidier = new EventTidier(request, frame.id, unwraps, (event) => this.#write(event));
-    this.#reader = to.readEvents((event) => this.#take(event));
+    const reader = to.readEvents((event) => this.#take(event));
+    this.#events = new SseDecoder((_name, data) => reader.read(data));
   }
 
   push(chunk: Uint8Array): void {
@@ -41,7 +43,7 @@ export class StreamTap implements UsageTap {
   /** @throws BadAnswer when the provider's stream is not what its dialect allows */
   turn(chunk: Uint8Array): Uint8Array | undefined {
     this.#out = "";
-    this.#reader.push(chunk);
+    this.#events.push(chunk);
     return this.#out === "" ? undefined : encoder.encode(this.#out);
   }
 
@@ -68,7 +70,7 @@ export class StreamTap implements UsageTap {
     const how = this.#watcher.end();
     this.#out = "";
     try {
-      this.#reader.end();
+      this.#events.end();
       this.#tidier.flush();
     } catch (error) {
       if (!(error instanceof BadAnswer)) throw error;

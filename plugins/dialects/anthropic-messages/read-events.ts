@@ -1,8 +1,7 @@
 import type { NeutralEvent, NeutralUsage } from "../../../src/contract/neutral.ts";
 import type { EventReader } from "../../../src/contract/translation.ts";
-import { isObject, parse, toCount } from "../../../src/kit/json-member.ts";
+import { isObject, messageOf, parse, toCount } from "../../../src/kit/json-member.ts";
 import type { JsonObject } from "../../../src/kit/json-read.ts";
-import { SseDecoder } from "../../../src/kit/sse-decoder.ts";
 import { unwrapSeal } from "../../../src/kit/thought-seal.ts";
 import { BadAnswer } from "../../../src/kit/untranslatable.ts";
 import { readCounts, readStop } from "./replies.ts";
@@ -10,25 +9,15 @@ import { readCounts, readStop } from "./replies.ts";
 /** Reads a streamed message. */
 export class MessagesEventReader implements EventReader {
   readonly #tell: (event: NeutralEvent) => void;
-  readonly #sse: SseDecoder;
   /** Indexes of blocks that are calls of tools. */
   readonly #tools = new Set<number>();
   #usage: NeutralUsage | undefined = undefined;
 
   constructor(tell: (event: NeutralEvent) => void) {
     this.#tell = tell;
-    this.#sse = new SseDecoder((_name, data) => this.#event(data));
   }
 
-  push(chunk: Uint8Array): void {
-    this.#sse.push(chunk);
-  }
-
-  end(): void {
-    this.#sse.end();
-  }
-
-  #event(data: string): void {
+  read(data: string): void {
     const event = parse(data);
     if (!isObject(event)) throw new BadAnswer("an event that is no JSON object");
     switch (event.type) {
@@ -46,7 +35,7 @@ export class MessagesEventReader implements EventReader {
         return;
       case "error": {
         const { error } = event;
-        const message = isObject(error) && typeof error.message === "string" ? error.message : "";
+        const message = messageOf(error) ?? "";
         const isBusy = isObject(error) && error.type === "overloaded_error";
         this.#tell({ type: "error", status: isBusy ? 503 : 502, message });
       }

@@ -1,5 +1,5 @@
 import type { Translation } from "../../../src/contract/translation.ts";
-import { isObject } from "../../../src/kit/json-member.ts";
+import { messageOf } from "../../../src/kit/json-member.ts";
 import { fields, limits } from "./fields.ts";
 import { MessagesEventReader } from "./read-events.ts";
 import { readRequest } from "./read-request.ts";
@@ -18,6 +18,5 @@ export const translation: Translation = {
   writeReply,
   readEvents: (tell) => new MessagesEventReader(tell),
   writeEvents: (frame) => new MessagesEventWriter(frame),
-  readError: ({ error }) =>
-    isObject(error) && typeof error.message === "string" ? error.message : undefined,
+  readError: ({ error }) => messageOf(error),
 };

@@ -1,7 +1,6 @@
 import type { NeutralEvent } from "../../../src/contract/neutral.ts";
 import type { EventReader } from "../../../src/contract/translation.ts";
-import { isObject, parse } from "../../../src/kit/json-member.ts";
-import { SseDecoder } from "../../../src/kit/sse-decoder.ts";
+import { isObject, messageOf, parse } from "../../../src/kit/json-member.ts";
 import { BadAnswer } from "../../../src/kit/untranslatable.ts";
 import {
   firstCandidate,
@@ -15,28 +14,18 @@ import {
 /** Reads a streamed reply; this proxy always asks for events. */
 export class GeminiEventReader implements EventReader {
   readonly #tell: (event: NeutralEvent) => void;
-  readonly #sse: SseDecoder;
   #calls = 0;
 
   constructor(tell: (event: NeutralEvent) => void) {
     this.#tell = tell;
-    this.#sse = new SseDecoder((_name, data) => this.#event(data));
   }
 
-  push(chunk: Uint8Array): void {
-    this.#sse.push(chunk);
-  }
-
-  end(): void {
-    this.#sse.end();
-  }
-
-  #event(data: string): void {
+  read(data: string): void {
     const reply = parse(data);
     if (!isObject(reply)) throw new BadAnswer("an event that is no JSON object");
     const { error } = reply;
     if (isObject(error)) {
-      const message = typeof error.message === "string" ? error.message : "";
+      const message = messageOf(error) ?? "";
       this.#tell({ type: "error", status: error.code === 429 ? 429 : 502, message });
       return;
     }

@@ -1,5 +1,5 @@
 import type { Translation } from "../../../src/contract/translation.ts";
-import { isObject } from "../../../src/kit/json-member.ts";
+import { messageOf } from "../../../src/kit/json-member.ts";
 import { fields, limits } from "./fields.ts";
 import { GeminiEventReader } from "./read-events.ts";
 import { readRequest } from "./read-request.ts";
@@ -19,6 +19,5 @@ export const translation: Translation = {
   writeReply,
   readEvents: (tell) => new GeminiEventReader(tell),
   writeEvents: (frame, form) => new GeminiEventWriter(frame, form),
-  readError: ({ error }) =>
-    isObject(error) && typeof error.message === "string" ? error.message : undefined,
+  readError: ({ error }) => messageOf(error),
 };

@@ -1,9 +1,8 @@
 import type { NeutralEvent } from "../../../src/contract/neutral.ts";
 import type { EventReader } from "../../../src/contract/translation.ts";
-import { isObject, parse } from "../../../src/kit/json-member.ts";
+import { isObject, messageOf, parse } from "../../../src/kit/json-member.ts";
 import type { JsonObject } from "../../../src/kit/json-read.ts";
 import { readLogprobs } from "../../../src/kit/openai-logprobs.ts";
-import { SseDecoder } from "../../../src/kit/sse-decoder.ts";
 import { BadAnswer } from "../../../src/kit/untranslatable.ts";
 import { readCounts, readStop } from "./replies.ts";
 
@@ -13,25 +12,15 @@ export const mostCalls = 1024;
 /** Reads a streamed completion. */
 export class ChatEventReader implements EventReader {
   readonly #tell: (event: NeutralEvent) => void;
-  readonly #sse: SseDecoder;
   /** Calls by the provider's index. */
   readonly #known = new Set<number>();
   #isDone = false;
 
   constructor(tell: (event: NeutralEvent) => void) {
     this.#tell = tell;
-    this.#sse = new SseDecoder((_name, data) => this.#event(data));
   }
 
-  push(chunk: Uint8Array): void {
-    this.#sse.push(chunk);
-  }
-
-  end(): void {
-    this.#sse.end();
-  }
-
-  #event(data: string): void {
+  read(data: string): void {
     if (this.#isDone || data === "") return;
     if (data.startsWith("[DONE]")) {
       this.#isDone = true;
@@ -40,12 +29,7 @@ export class ChatEventReader implements EventReader {
     const chunk = parse(data);
     if (!isObject(chunk)) throw new BadAnswer("a chunk that is no JSON object");
     if (isObject(chunk.error)) {
-      const { message } = chunk.error;
-      this.#tell({
-        type: "error",
-        status: 502,
-        message: typeof message === "string" ? message : "",
-      });
+      this.#tell({ type: "error", status: 502, message: messageOf(chunk.error) ?? "" });
       return;
     }
     const choice = Array.isArray(chunk.choices) ? (chunk.choices as unknown[])[0] : undefined;
