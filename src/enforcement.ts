@@ -1,16 +1,15 @@
 import type { LoadedConfig } from "./config/load.ts";
 import type { ConfigProblem } from "./config/problems.ts";
+import type { Finding } from "./contract/finding.ts";
+import type { PlannedListener, TlsPlan } from "./contract/listen.ts";
 import {
   type EventType,
   eventTypes,
-  type Finding,
   type HostFacts,
   type LiveRegistry,
-  type PlannedListener,
   type Policy,
   type PolicyHost,
   type SecurityEvent,
-  type TlsPlan,
 } from "./contract/policy.ts";
 import { type Surface, surfaces } from "./contract/types.ts";
 import { findingsFault } from "./findings-fault.ts";

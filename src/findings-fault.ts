@@ -1,4 +1,4 @@
-import type { Finding } from "./contract/policy.ts";
+import type { Finding } from "./contract/finding.ts";
 import { finder } from "./kit/finding.ts";
 
 /** What goes wrong when policies are asked for findings. */

@@ -1,6 +1,6 @@
 import { assemble, type ConfigSource } from "./assembly.ts";
 import type { ConfigProblem } from "./config/problems.ts";
-import type { TlsPlan } from "./contract/policy.ts";
+import type { TlsPlan } from "./contract/listen.ts";
 import type { Reread } from "./credential-files.ts";
 import type { Generation } from "./generation.ts";
 import type { House } from "./host.ts";

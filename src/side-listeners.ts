@@ -1,4 +1,4 @@
-import type { PlannedListener } from "./contract/policy.ts";
+import type { PlannedListener } from "./contract/listen.ts";
 import type { Logger } from "./contract/types.ts";
 import type { Listener, Runtime } from "./runtime/runtime.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { PlannedListener } from "../src/contract/policy.ts";
+import type { PlannedListener } from "../src/contract/listen.ts";
 import type { ListenOptions } from "../src/runtime/runtime.ts";
 import { ListenFailure, SideListeners, toUrl } from "../src/side-listeners.ts";
 import { createLogLines } from "./harness/stubs.ts";

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import type { TlsIdentity } from "../../src/contract/policy.ts";
+import type { TlsIdentity } from "../../src/contract/listen.ts";
 import { configFault } from "../../src/kit/config-fault.ts";
 import { readPair, readPem } from "../../src/kit/tls-files.ts";
 import type { TlsPair } from "../../src/kit/tls-pair.ts";

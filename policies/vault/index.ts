@@ -5,7 +5,8 @@
  * used.
  */
 import * as v from "valibot";
-import { definePolicy, type Finding, type PolicyHost } from "../../src/contract/policy.ts";
+import type { Finding } from "../../src/contract/finding.ts";
+import { definePolicy, type PolicyHost } from "../../src/contract/policy.ts";
 import { sweepTemps } from "../../src/kit/atomic-file.ts";
 import { openAuthStore, type StoredCredentials } from "../../src/kit/auth-store.ts";
 import { withDirLock } from "../../src/kit/dir-lock.ts";

@@ -1,6 +1,6 @@
 import { type ConfigSource, policyKinds } from "../assembly.ts";
 import type { ConfigFileError } from "../config/load.ts";
-import type { Severity } from "../contract/policy.ts";
+import type { Severity } from "../contract/finding.ts";
 import type { Area } from "../doctor/area.ts";
 import { allKinds, areas, type KnownKind } from "../doctor/areas.ts";
 import { gatherConfig, unreadable } from "../doctor/config-facts.ts";

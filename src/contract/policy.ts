@@ -1,6 +1,8 @@
 import type { GenericSchema, InferInput, InferOutput } from "valibot";
 import type { AdminHandler, AdminOperation } from "./admin.ts";
 import type { ErrorCode } from "./errors.ts";
+import type { Finding, FindingKind } from "./finding.ts";
+import type { ListenPlan } from "./listen.ts";
 import type { Store } from "./store.ts";
 import type { Clock, Logger, Surface, Usage } from "./types.ts";
 
@@ -93,37 +95,6 @@ export interface Hooks {
   findings?(): readonly Finding[];
   /** After the last exchange of its generation. */
   dispose?(): void | Promise<void>;
-}
-
-/** How bad a finding is, worst first; `serve --strict` refuses a critical one. */
-export const severities = ["critical", "high", "medium", "low", "info"] as const;
-export type Severity = (typeof severities)[number];
-
-/** What all findings of an id have in common; `finder` of kit makes findings of it. */
-export interface FindingKind {
-  /** The usual one; a finding may have another. */
-  readonly severity: Severity;
-  /** As that of its findings. */
-  readonly title: string;
-  /** What an attacker, or chance, can do with it: one or two sentences. */
-  readonly why: string;
-  /** The usual one. */
-  readonly mend: string;
-}
-
-/** Something that is not as it should be, for `doctor`; it never holds a secret. */
-export interface Finding {
-  /** Stable, kebab-case, `<area>-<fault>`; listed in docs/doctor.md. */
-  readonly id: string;
-  readonly severity: Severity;
-  /** What is wrong, in a few words, without what differs from case to case. */
-  readonly title: string;
-  /** What was seen, and where: a path, a mode, a key of the configuration. */
-  readonly evidence: string;
-  /** One line that says how to mend it; a command where there is one. */
-  readonly mend: string;
-  /** Page below docs/, with its heading: `doctor.md#files-mode`. */
-  readonly docs: string;
 }
 
 /** Plain data, so that it survives being bundled twice. */
@@ -334,48 +305,6 @@ export interface Gauge {
   readonly help: string;
   readonly labels: readonly string[];
   readonly read: ReadGauge;
-}
-
-/** The listeners of a generation, beside the one that clients call. */
-export interface ListenPlan {
-  /** The listener that clients call speaks TLS, and nothing else. */
-  secure(tls: TlsPlan): void;
-  add(listener: PlannedListener): void;
-}
-
-/** A certificate with its chain and key, PEM. */
-export interface TlsIdentity {
-  readonly cert: string;
-  readonly key: string;
-  /** Names that clients ask for it by, in lower case; `*.` stands for one label. */
-  readonly hosts: readonly string[];
-}
-
-/** How a listener speaks TLS. */
-export interface TlsPlan {
-  /** The first one answers where no name fits. */
-  readonly identities: readonly TlsIdentity[];
-  readonly minVersion: "1.2" | "1.3";
-  /** Suites of TLS 1.2 by OpenSSL's names, joined by colons. */
-  readonly ciphers: string;
-  /** Authorities of client certificates, PEM. */
-  readonly clientCa: string | undefined;
-  readonly clientAuth: "require" | "request" | undefined;
-  /** Where all this was read: a change is a reload. */
-  readonly files: readonly string[];
-}
-
-export interface PlannedListener {
-  /** What is behind it: kept through reloads while name, host and port stay. */
-  readonly name: string;
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-  /** Where its port stands in the configuration. */
-  readonly portKey: string;
-  /** What to show a person who looks for it, such as `/metrics`. */
-  readonly path: string;
-  handle(request: Request): Response | Promise<Response>;
 }
 
 export interface HostFacts {

@@ -1,4 +1,4 @@
-import type { Finding, FindingKind } from "../contract/policy.ts";
+import type { Finding, FindingKind } from "../contract/finding.ts";
 import type { Facts } from "./facts.ts";
 
 /** A field that is looked at: what may be found there, and the look itself. */

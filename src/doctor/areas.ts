@@ -1,4 +1,4 @@
-import type { FindingKind } from "../contract/policy.ts";
+import type { FindingKind } from "../contract/finding.ts";
 import { faultKinds } from "../findings-fault.ts";
 import type { Area } from "./area.ts";
 import { checklist } from "./check-checklist.ts";

@@ -1,4 +1,4 @@
-import type { Finding } from "../contract/policy.ts";
+import type { Finding } from "../contract/finding.ts";
 import { eventTypes } from "../contract/policy.ts";
 import { finder } from "../kit/finding.ts";
 import { isLoopbackListener } from "../kit/loopback.ts";

@@ -1,4 +1,4 @@
-import type { Finding } from "../contract/policy.ts";
+import type { Finding } from "../contract/finding.ts";
 import { finder } from "../kit/finding.ts";
 import type { Area } from "./area.ts";
 import type { Facts } from "./facts.ts";

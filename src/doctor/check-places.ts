@@ -1,5 +1,5 @@
 import { dirname, sep } from "node:path";
-import type { Finding, FindingKind } from "../contract/policy.ts";
+import type { Finding, FindingKind } from "../contract/finding.ts";
 import { finder } from "../kit/finding.ts";
 import { octal, quoted } from "./area.ts";
 import type { Facts } from "./facts.ts";

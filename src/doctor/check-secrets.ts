@@ -1,4 +1,4 @@
-import type { Finding } from "../contract/policy.ts";
+import type { Finding } from "../contract/finding.ts";
 import { isSampleKey } from "../kit/client-key.ts";
 import { finder } from "../kit/finding.ts";
 import { isSecretField } from "../kit/redact.ts";

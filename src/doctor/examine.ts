@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type Finding, type Severity, severities } from "../contract/policy.ts";
+import { type Finding, type Severity, severities } from "../contract/finding.ts";
 import { escapeControls, maskText } from "../kit/redact.ts";
 import type { Area } from "./area.ts";
 import type { ConfigFacts, Env, Facts } from "./facts.ts";

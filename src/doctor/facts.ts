@@ -1,6 +1,6 @@
 import type { ConfigProblem } from "../config/problems.ts";
 import type { SecretUse } from "../config/reading.ts";
-import type { Finding } from "../contract/policy.ts";
+import type { Finding } from "../contract/finding.ts";
 import type { Plan } from "../plan.ts";
 import type { FileFacts } from "./file-facts.ts";
 import type { MachineFacts } from "./machine-facts.ts";

@@ -1,4 +1,4 @@
-import { type Severity, severities } from "../contract/policy.ts";
+import { type Severity, severities } from "../contract/finding.ts";
 import { type Examination, isAtLeast, type Told } from "./examine.ts";
 
 /** What `doctor --json` prints; docs/doctor.md describes it, and new fields may be added. */

@@ -1,4 +1,10 @@
 import type { Bundled, BundleFailure, BundleOptions, Thread } from "./runtime.ts";
+import {
+  createThread,
+  scriptFilters as filters,
+  loadFile,
+  loadHostModule,
+} from "./script-parts.ts";
 
 /** Bundles by Bun's own bundler, which is part of the executable, too. */
 export async function bundle(options: BundleOptions): Promise<Bundled> {
@@ -15,15 +21,13 @@ export async function bundle(options: BundleOptions): Promise<Bundled> {
       {
         name: "files",
         setup(build) {
-          build.onResolve({ filter: /^cliproxy\// }, ({ path }) => ({ path, namespace: "host" }));
-          build.onLoad({ filter: /.*/, namespace: "host" }, ({ path }) => {
-            const contents = modules[path];
-            if (contents === undefined) throw new Error(`there is no module ${path}`);
-            return { contents, loader: "js" };
-          });
-          build.onLoad({ filter: /\.(?:[cm]?[jt]s|json)$/ }, ({ path }) => {
+          build.onResolve({ filter: filters.host }, ({ path }) => ({ path, namespace: "host" }));
+          build.onLoad({ filter: /.*/, namespace: "host" }, ({ path }) =>
+            loadHostModule(modules, path),
+          );
+          build.onLoad({ filter: filters.files }, ({ path }) => {
             try {
-              return { contents: read(path), loader: loaderOf(path) };
+              return loadFile(read, path);
             } catch (error) {
               const message = error instanceof Error ? error.message : String(error);
               unreadable ??= { message, at: undefined };
@@ -42,11 +46,6 @@ export async function bundle(options: BundleOptions): Promise<Bundled> {
   return { ok: true, code: await output.text() };
 }
 
-function loaderOf(path: string): "json" | "ts" | "js" {
-  if (path.endsWith(".json")) return "json";
-  return path.endsWith("ts") ? "ts" : "js";
-}
-
 function toFailure(log: BuildMessage | ResolveMessage): BundleFailure {
   const { message, position } = log;
   if (position === null) return { message, at: undefined };
@@ -62,25 +61,11 @@ export function openWorker(): Thread {
     env: {},
     smol: true,
   } as WorkerOptions);
-  let ended = false;
-  const thread: Thread = {
+  const { thread, hear, end } = createThread({
     post: (message) => worker.postMessage(message),
-    onMessage: () => {},
-    onEnd: () => {},
-    kill() {
-      ended = true;
-      worker.terminate();
-    },
-  };
-  const end = (reason: string): void => {
-    if (ended) return;
-    ended = true;
-    worker.terminate();
-    thread.onEnd(reason);
-  };
-  worker.onmessage = ({ data }: MessageEvent<unknown>) => {
-    if (!ended) thread.onMessage(data);
-  };
+    terminate: () => worker.terminate(),
+  });
+  worker.onmessage = ({ data }: MessageEvent<unknown>) => hear(data);
   worker.onerror = (event) => {
     event.preventDefault();
     end(event.message);

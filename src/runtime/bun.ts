@@ -1,4 +1,4 @@
-import type { TlsPlan } from "../contract/policy.ts";
+import type { TlsPlan } from "../contract/listen.ts";
 import type { Database as EmbeddedDatabase } from "../contract/store.ts";
 import { bundle, openWorker } from "./bun-scripts.ts";
 import type {

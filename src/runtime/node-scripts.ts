@@ -1,5 +1,11 @@
 import { Worker } from "node:worker_threads";
 import type { Bundled, BundleFailure, BundleOptions, Thread } from "./runtime.ts";
+import {
+  createThread,
+  scriptFilters as filters,
+  loadFile,
+  loadHostModule,
+} from "./script-parts.ts";
 import { policyRole } from "./thread.ts";
 
 /** By a name that no bundler sees: it is found beside the program, or it is not there. */
@@ -30,16 +36,11 @@ export async function bundle(options: BundleOptions): Promise<Bundled> {
         {
           name: "files",
           setup(build) {
-            build.onResolve({ filter: /^cliproxy\// }, ({ path }) => ({ path, namespace: "host" }));
-            build.onLoad({ filter: /.*/, namespace: "host" }, ({ path }) => {
-              const contents = modules[path];
-              if (contents === undefined) throw new Error(`there is no module ${path}`);
-              return { contents, loader: "js" };
-            });
-            build.onLoad({ filter: /\.(?:[cm]?[jt]s|json)$/ }, ({ path }) => ({
-              contents: read(path),
-              loader: path.endsWith(".json") ? "json" : path.endsWith("ts") ? "ts" : "js",
-            }));
+            build.onResolve({ filter: filters.host }, ({ path }) => ({ path, namespace: "host" }));
+            build.onLoad({ filter: /.*/, namespace: "host" }, ({ path }) =>
+              loadHostModule(modules, path),
+            );
+            build.onLoad({ filter: filters.files }, ({ path }) => loadFile(read, path));
           },
         },
       ],
@@ -73,25 +74,11 @@ export function openWorker(memoryMib: number): Thread {
     execArgv: ["--enable-source-maps"],
     resourceLimits: { maxOldGenerationSizeMb: memoryMib },
   });
-  let ended = false;
-  const thread: Thread = {
+  const { thread, hear, end } = createThread({
     post: (message) => worker.postMessage(message),
-    onMessage: () => {},
-    onEnd: () => {},
-    kill() {
-      ended = true;
-      void worker.terminate();
-    },
-  };
-  const end = (reason: string): void => {
-    if (ended) return;
-    ended = true;
-    void worker.terminate();
-    thread.onEnd(reason);
-  };
-  worker.on("message", (message) => {
-    if (!ended) thread.onMessage(message);
+    terminate: () => void worker.terminate(),
   });
+  worker.on("message", hear);
   worker.on("error", (error) => end(error instanceof Error ? error.message : String(error)));
   worker.on("exit", () => end("it ended by itself"));
   return thread;

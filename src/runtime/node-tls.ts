@@ -1,6 +1,6 @@
 import type { Server } from "node:https";
 import { createSecureContext, type SecureContext, type TlsOptions } from "node:tls";
-import type { TlsIdentity, TlsPlan } from "../contract/policy.ts";
+import type { TlsIdentity, TlsPlan } from "../contract/listen.ts";
 
 /** Longest that a handshake may take, in milliseconds. */
 const handshakeMs = 12_000;

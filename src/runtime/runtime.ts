@@ -1,4 +1,4 @@
-import type { TlsPlan } from "../contract/policy.ts";
+import type { TlsPlan } from "../contract/listen.ts";
 import type { OpenDatabase } from "../contract/store.ts";
 
 /** What only the runtime can do; each runtime implements it once, nothing else names one. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { policyKinds } from "../../src/assembly.ts";
 import { commands } from "../../src/cli/commands.ts";
-import { severities } from "../../src/contract/policy.ts";
+import { severities } from "../../src/contract/finding.ts";
 import { allKinds, areas } from "../../src/doctor/areas.ts";
 import { reportOf } from "../../src/doctor/report.ts";
 import { maskText } from "../../src/kit/redact.ts";

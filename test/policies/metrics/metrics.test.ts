@@ -4,13 +4,8 @@ import { Counts, mostValues } from "../../../policies/metrics/counts.ts";
 import { Histogram } from "../../../policies/metrics/family.ts";
 import { policy } from "../../../policies/metrics/index.ts";
 import { mostGaugeSeries, scrape } from "../../../policies/metrics/scrape.ts";
-import type {
-  Exchange,
-  Hooks,
-  Outcome,
-  PlannedListener,
-  Policy,
-} from "../../../src/contract/policy.ts";
+import type { PlannedListener } from "../../../src/contract/listen.ts";
+import type { Exchange, Hooks, Outcome, Policy } from "../../../src/contract/policy.ts";
 import {
   createStubHost,
   createStubHouse,
