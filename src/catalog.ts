@@ -48,8 +48,7 @@ export function createCatalog(
       const isTranslated = dialects.some((d) => d.name === dialect && d.translation !== undefined);
       const speaking = providers.filter(
         (p) =>
-          p.kind.dialects.includes(dialect) ||
-          (isTranslated && foreignOf(p, dialects) !== undefined),
+          p.dialects.includes(dialect) || (isTranslated && foreignOf(p, dialects) !== undefined),
       );
       const lists = await Promise.all(
         speaking.map(async (provider) => {

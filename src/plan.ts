@@ -83,7 +83,7 @@ export function toPlannedProvider(provider: ActiveProvider): PlannedProvider {
     name,
     protocol: kind.protocol,
     base: base === "" ? "in process" : base,
-    dialects: kind.dialects,
+    dialects: provider.dialects,
     // Asked when it is told: files of credentials come and go.
     get credentials() {
       return provider.credentials.length;

@@ -116,11 +116,17 @@ function resolveOne(
   }
   const idle = kind.answer && (idleKey(name, settings) ?? oauthKey(at, places));
   if (idle) return places.problemAt(`${at}.${idle}`, "does nothing for this protocol", "remove it");
+  const unknown = settings.dialects[name]?.find((dialect) => !kind.dialects.includes(dialect));
+  if (unknown !== undefined) {
+    const wrong = `\`${unknown}\` is no API of the protocol ${protocol}`;
+    return places.problemAt(`${at}.dialects`, wrong, `choose among ${kind.dialects.join(", ")}`);
+  }
   const address = baseOf(name, kind, settings, places);
   if ("path" in address) return address;
   return {
     name,
     kind,
+    dialects: settings.dialects[name] ?? kind.dialects,
     base: address.base,
     get credentials() {
       return shelf.list;

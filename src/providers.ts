@@ -37,6 +37,8 @@ export interface ProviderTimeouts {
 export interface ActiveProvider {
   readonly name: string;
   readonly kind: Provider;
+  /** Those of its kind's that the server has. */
+  readonly dialects: readonly string[];
   /** Origin and path up to and with the version, without a slash at the end; empty in process. */
   readonly base: string;
   /** In order of priority; another list takes its place when files of credentials change. */

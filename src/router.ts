@@ -102,7 +102,7 @@ export function createRouter(
 const mostGuesses = 1024;
 
 function speaks({ provider }: Target, dialect: string): boolean {
-  return provider.kind.dialects.includes(dialect);
+  return provider.dialects.includes(dialect);
 }
 
 /**
@@ -130,10 +130,10 @@ function translatedWays(
 
 /** The dialect that a provider is spoken to in by clients of others. */
 export function foreignOf(
-  { kind }: ActiveProvider,
+  provider: ActiveProvider,
   dialects: readonly Dialect[],
 ): Dialect | undefined {
-  for (const name of kind.dialects) {
+  for (const name of provider.dialects) {
     const found = dialects.find((dialect) => dialect.name === name);
     if (found?.translation !== undefined) return found;
   }
@@ -176,7 +176,7 @@ function wrongDialect(
   dialects: readonly Dialect[],
   surface: Surface | undefined,
 ): Refusal {
-  const spoken = provider.kind.dialects.map((name) => {
+  const spoken = provider.dialects.map((name) => {
     const { routes = [] } = dialects.find((dialect) => dialect.name === name) ?? {};
     const route = routes.find((r) => r.surface === surface) ?? routes[0];
     return route === undefined ? name : `${name} (${route.method} ${shown(route.path)})`;

@@ -147,6 +147,19 @@ const providers = v.strictObject({
     ),
     {},
   ),
+  dialects: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(
+        v.array(text),
+        v.minLength(1),
+        doc("Which of its protocol's APIs the server has; clients of others are translated.", {
+          example: ["openai-chat"],
+        }),
+      ),
+    ),
+    {},
+  ),
   firstByte: v.optional(
     v.record(
       v.string(),
@@ -191,6 +204,7 @@ export const providerClaims = {
     apiPath: "providers.*.api_path",
     apiKey: "providers.*.api_key",
     models: "providers.*.models",
+    dialects: "providers.*.dialects",
     allowInsecure: "providers.*.allow_insecure",
     firstByte: "providers.*.timeout.first_byte",
     idle: "providers.*.timeout.idle",

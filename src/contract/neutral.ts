@@ -142,6 +142,8 @@ export interface NeutralTool {
   readonly strict?: boolean | undefined;
   /** Takes plain text instead of JSON. */
   readonly custom?: boolean | undefined;
+  /** What the client groups it under; `name` begins with it. */
+  readonly namespace?: string | undefined;
   readonly cache?: boolean | undefined;
 }
 

@@ -10,6 +10,25 @@ const budgets = [
 
 type Level = (typeof budgets)[number][0];
 
+/** All levels that any API names, the lowest first. */
+export const knownEfforts = ["none", ...budgets.map(([level]) => level)] as const;
+
+type Effort = (typeof knownEfforts)[number];
+
+export function isEffort(level: string): level is Effort {
+  return (knownEfforts as readonly string[]).includes(level);
+}
+
+/** The level that OpenAI's APIs take for an effort or a budget; undefined: theirs to choose. */
+export function toOpenaiEffort(
+  effort: Effort | undefined,
+  budgetTokens: number | undefined,
+): Effort | undefined {
+  if (effort === undefined && budgetTokens === undefined) return undefined;
+  const level = effort ?? toEffort(budgetTokens ?? 0);
+  return level === "max" ? "xhigh" : level;
+}
+
 /** The budget of a level, in tokens; `none` has none. */
 export function toBudget(effort: string): number {
   return budgets.find(([level]) => level === effort)?.[1] ?? 0;
@@ -28,7 +47,7 @@ export function nearestEffort<const Known extends string>(
   effort: string,
   known: readonly Known[],
 ): Known {
-  const order = ["none", ...budgets.map(([level]) => level)];
+  const order: readonly string[] = knownEfforts;
   const at = order.indexOf(effort);
   const below = known.filter((level) => order.indexOf(level) <= at).at(-1);
   return below ?? (known[0] as Known);

@@ -187,6 +187,7 @@ export function activeProvider(options: ProviderOptions = {}): ActiveProvider {
   return {
     name: options.name ?? "stub",
     kind: { ...lineKind, ...options.kind },
+    dialects: options.kind?.dialects ?? lineKind.dialects,
     base: "http://127.0.0.1:1/v1",
     credentials: options.credentials ?? [credential("one")],
     timeouts: { firstByteMs: 1000, idleMs: 2000, totalMs: 10_000 },

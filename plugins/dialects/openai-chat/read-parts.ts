@@ -15,6 +15,7 @@ import {
   toObject,
   toText,
 } from "../../../src/kit/json-read.ts";
+import { readOpenaiAudio, readOpenaiImage } from "../../../src/kit/openai-media.ts";
 import { unwrapSeal } from "../../../src/kit/thought-seal.ts";
 import { Untranslatable } from "../../../src/kit/untranslatable.ts";
 
@@ -47,7 +48,8 @@ export function readContent(value: unknown, field: string, seen: Seen): NeutralP
       case "image_url":
         return readImage(toObject(part.image_url, `${where}.image_url`), where, seen);
       case "input_audio":
-        return readAudio(toObject(part.input_audio, `${where}.input_audio`), where, seen);
+        seen.uses.set("audio", where);
+        return readOpenaiAudio(part.input_audio, `${where}.input_audio`);
       case "file":
         return readFile(toObject(part.file, `${where}.file`), where, seen);
       default:
@@ -57,23 +59,10 @@ export function readContent(value: unknown, field: string, seen: Seen): NeutralP
 }
 
 function readImage(image: JsonObject, where: string, seen: Seen): NeutralMedia {
-  const url = toText(image.url, `${where}.image_url.url`);
-  const detail = mayText(image.detail, `${where}.image_url.detail`);
+  const read = readOpenaiImage(image.url, image.detail, `${where}.image_url`, "url");
   seen.uses.set("image", where);
-  const inline = readDataUrl(url);
-  if (inline !== undefined) return { type: "image", ...inline, detail };
-  if (!/^https?:/i.test(url)) {
-    throw new Untranslatable(`${where}.image_url.url`, "must be a data: or https: address");
-  }
-  seen.uses.set("image_url", where);
-  return { type: "image", mediaType: "image/*", url, detail };
-}
-
-function readAudio(audio: JsonObject, where: string, seen: Seen): NeutralMedia {
-  seen.uses.set("audio", where);
-  const format = toText(audio.format, `${where}.input_audio.format`);
-  const data = toText(audio.data, `${where}.input_audio.data`);
-  return { type: "audio", mediaType: format === "mp3" ? "audio/mpeg" : `audio/${format}`, data };
+  if (read.url !== undefined) seen.uses.set("image_url", where);
+  return read;
 }
 
 function readFile(file: JsonObject, where: string, seen: Seen): NeutralMedia {

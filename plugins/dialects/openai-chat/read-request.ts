@@ -21,6 +21,7 @@ import {
   toObject,
   toText,
 } from "../../../src/kit/json-read.ts";
+import { isEffort, knownEfforts } from "../../../src/kit/thinking-effort.ts";
 import { Untranslatable } from "../../../src/kit/untranslatable.ts";
 import { readAssistant, readContent, readResult, readTexts, type Seen } from "./read-parts.ts";
 
@@ -73,11 +74,9 @@ function checkModalities(value: unknown): void {
   }
 }
 
-const efforts = new Set(["none", "minimal", "low", "medium", "high", "xhigh", "max"]);
-
-function toEffort(effort: string): "medium" {
-  if (efforts.has(effort)) return effort as "medium";
-  throw new Untranslatable("reasoning_effort", `must be one of ${[...efforts].join(", ")}`);
+function toEffort(effort: string): (typeof knownEfforts)[number] {
+  if (isEffort(effort)) return effort;
+  throw new Untranslatable("reasoning_effort", `must be one of ${knownEfforts.join(", ")}`);
 }
 
 function readMessages(value: unknown, system: NeutralText[], seen: Seen): NeutralMessage[] {

@@ -9,7 +9,8 @@ import type {
 } from "../../../src/contract/neutral.ts";
 import type { Told } from "../../../src/contract/translation.ts";
 import { toDataUrl } from "../../../src/kit/data-url.ts";
-import { toEffort } from "../../../src/kit/thinking-effort.ts";
+import { toOpenaiEffort } from "../../../src/kit/thinking-effort.ts";
+import { toErrorText } from "../../../src/kit/tool-error.ts";
 import { Untranslatable } from "../../../src/kit/untranslatable.ts";
 
 /** Most stop sequences that the API takes. */
@@ -19,7 +20,7 @@ const mostStops = 4;
 export function writeRequest(request: NeutralRequest, model: string, told: Told): object {
   const { reasoning, temperature, topP, seed, parallelTools, logprobs } = request;
   const system = request.system.map(({ text }) => text).join("\n\n");
-  const effort = reasoning && toLevel(reasoning);
+  const effort = toOpenaiEffort(reasoning?.effort, reasoning?.budgetTokens);
   return {
     model,
     ...(request.stream && { stream: true, stream_options: { include_usage: true } }),
@@ -61,13 +62,6 @@ function toLimit({ maxOutputTokens }: NeutralRequest, model: string): object {
     : { max_tokens: maxOutputTokens };
 }
 
-function toLevel({ effort, budgetTokens }: NonNullable<NeutralRequest["reasoning"]>) {
-  if (effort !== undefined) return effort === "max" ? "xhigh" : effort;
-  if (budgetTokens === undefined) return undefined;
-  const level = toEffort(budgetTokens);
-  return level === "max" ? "xhigh" : level;
-}
-
 function toStops(stop: readonly string[], told: Told): readonly string[] {
   if (stop.length > mostStops) told.changed.add("stop");
   return stop.slice(0, mostStops);
@@ -101,7 +95,7 @@ function toResultText({ parts, isError }: NeutralToolResult): string {
   const text = parts
     .map((part) => (part.type === "text" ? part.text : `[${part.type} below]`))
     .join("\n");
-  return isError && !/^\s*error/i.test(text) ? `Error: ${text}` : text;
+  return toErrorText(text, isError);
 }
 
 function writeAssistant(parts: NeutralMessage["parts"]): object[] {

@@ -4,6 +4,8 @@ import { maxTokensProblem, modelProblem, streamProblem } from "../../../src/kit/
 import { isObject, parse, readLastMember, toCount } from "../../../src/kit/json-member.ts";
 import { toOpenaiError, toOpenaiModel, toOpenaiModels } from "../../../src/kit/openai-shapes.ts";
 import { EventWatcher } from "../../../src/kit/sse.ts";
+import { failedEvent } from "./failed.ts";
+import { translation } from "./translation.ts";
 
 /**
  * OpenAI's Responses.
@@ -36,6 +38,7 @@ export const dialect: Dialect = {
   },
   unserved: (path) => (path.startsWith("/v1/responses/") ? noStored : undefined),
   error: (problem) => JSON.stringify({ error: toOpenaiError(problem) }),
+  translation,
   readUsage: (reply) => toUsage(readLastMember(reply, "usage")),
   readStream: () => new ResponsesReader(),
   listModels: (models) => JSON.stringify(toOpenaiModels(models)),
@@ -85,7 +88,6 @@ class ResponsesReader extends EventWatcher implements StreamReader {
     return this.#done ? "complete" : "truncated";
   }
 
-  // One event for all: Codex knows `response.failed` alone, the SDKs raise on a member `error`.
   // The blank line ends what is half written, for Codex to skip it and the SDKs to fail on it;
   // but a terminal event that lacks no more than that is taken over, so that nobody sees it.
   fail(problem: Problem): string {
@@ -93,17 +95,9 @@ class ResponsesReader extends EventWatcher implements StreamReader {
     if (this.#done) return "";
     const rest = this.rest();
     const isTaken = rest === undefined || rest.data === "" || isWholeTerminal(rest.data);
-    const error = toOpenaiError(problem);
-    const { code, message, requestId: id } = problem;
-    const event = {
-      type: "response.failed",
-      sequence_number: this.#nextNumber(isTaken ? undefined : rest.data),
-      response: { id, object: "response", status: "failed", error: { code, message }, output: [] },
-      error,
-    };
     const lineEnd = this.inLine ? "\n" : "";
     const before = isTaken ? lineEnd : "\n\n";
-    return `${before}event: response.failed\ndata: ${JSON.stringify(event)}\n\n`;
+    return before + failedEvent(problem, this.#nextNumber(isTaken ? undefined : rest.data));
   }
 
   protected override event(name: string, data: string): void {
