@@ -187,7 +187,7 @@ test("an alias is the only change, on every surface", async () => {
 
 test("a model of another API names the endpoint that would do", async () => {
   const cases = [
-    ["/v1/responses", "ant/m", "(POST /v1/messages)"],
+    ["/v1/completions", "ant/m", "(POST /v1/messages)"],
     ["/v1/embeddings", "ant/m", "(POST /v1/messages)"],
     ["/v1/messages/count_tokens", "oai/m", "(POST /v1/responses)"],
   ] as const;

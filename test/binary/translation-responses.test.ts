@@ -1,11 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import Anthropic from "@anthropic-ai/sdk";
 import { LLMock } from "@copilotkit/aimock";
 import { GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 import { cleanUp, onCleanup } from "../harness/cleanup.ts";
 import { type FakeUpstream, type Script, startUpstream } from "../harness/fake-upstream.ts";
-import { clientKey, needBinary, type RunningProxy, startProxy } from "../harness/proxy.ts";
+import {
+  clientKey,
+  makeDir,
+  needBinary,
+  type RunningProxy,
+  runBinary,
+  startProxy,
+} from "../harness/proxy.ts";
 
 let upstream: FakeUpstream;
 let proxy: RunningProxy;
@@ -82,6 +91,12 @@ const chunk = (delta: object, finish_reason: string | null = null): string =>
 const called = (text: string): object => ({
   tool_calls: [{ index: 0, function: { arguments: text } }],
 });
+const chatUsage = {
+  prompt_tokens: 20,
+  completion_tokens: 9,
+  prompt_tokens_details: { cached_tokens: 8 },
+  completion_tokens_details: { reasoning_tokens: 4 },
+};
 const chatStream = [
   chunk({ role: "assistant", reasoning_content: "hm" }),
   chunk({ content: "Let me " }),
@@ -92,7 +107,7 @@ const chatStream = [
   chunk(called('{"city":"Zürich')),
   chunk(called(' \\"x\\""}')),
   chunk({}, "tool_calls"),
-  `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 20, completion_tokens: 9, prompt_tokens_details: { cached_tokens: 8 }, completion_tokens_details: { reasoning_tokens: 4 } } })}\n\n`,
+  `data: ${JSON.stringify({ choices: [], usage: chatUsage })}\n\n`,
   "data: [DONE]\n\n",
 ];
 
@@ -421,6 +436,16 @@ describe("a Responses client", () => {
       expect(reply.output_text).toBe("It is sunny.");
     }
   });
+});
+
+test("`dialects` takes what the protocol has, and refuses the rest with its place", async () => {
+  const file = join(makeDir(), "config.yaml");
+  const one = { protocol: "openai-compatible", base_url: upstream.url, dialects: ["chat"] };
+  writeFileSync(file, JSON.stringify({ providers: { one } }));
+  const { code, out, err } = await runBinary(["check", "--config", file]);
+  expect(code).toBe(78);
+  expect(out + err).toContain("providers.one.dialects");
+  expect(out + err).toContain("choose among openai-chat, openai-responses");
 });
 
 describe("a Responses provider", () => {
