@@ -86,6 +86,10 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorSpec>> = {
   revoked: { status: 403, message: "Access was revoked while this request was running." },
   no_credential: { status: 503, message: "The provider of that model has no usable credential." },
   all_skipped: { status: 429, message: "Every provider of that model is at its limit." },
+  model_cooldown: {
+    status: 429,
+    message: "The provider of that model is left alone for a while, after what it answered last.",
+  },
   client_stalled: {
     status: 408,
     message: "The client left the answer unread for too long (server.limits.write_stall).",

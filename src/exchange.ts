@@ -207,12 +207,17 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   }
 
   /** Ends the admitted attempt, if one runs: exactly once for each. */
-  endAttempt({ kind, status, usage, bytes }: AttemptEnd): void {
+  endAttempt(end: AttemptEnd): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     this.#attempt = undefined;
-    const durationMs = this.#house.mono() - this.#attemptAtMs;
-    this.route.pipeline.attemptEnd(this, attempt, { kind, status, usage, bytes, durationMs });
+    const startedMs = this.#attemptAtMs;
+    const durationMs = this.#house.mono() - startedMs;
+    const firstByteMs =
+      this.#firstByteMs === undefined
+        ? undefined
+        : this.startedAtMs + this.#firstByteMs - startedMs;
+    this.route.pipeline.attemptEnd(this, attempt, { ...end, durationMs, firstByteMs });
   }
 
   /** All has been told; nothing more will be asked of it. */
@@ -254,7 +259,7 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
 }
 
 /** How an attempt ended, as far as its caller knows. */
-type AttemptEnd = Omit<AttemptResult, "durationMs">;
+type AttemptEnd = Omit<AttemptResult, "durationMs" | "firstByteMs">;
 
 /** How an exchange ended; what is absent did not come to be. */
 export interface ExchangeEnd {

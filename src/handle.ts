@@ -14,6 +14,7 @@ import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import type { FactKeys } from "./kit/fact-keys.ts";
 import type { Secret } from "./kit/secret.ts";
+import { waitAsked } from "./kit/wait-asked.ts";
 import { passOn, type ReplyHouse } from "./pass-on.ts";
 import type { MaybePromise } from "./pipeline.ts";
 import { refuse } from "./reply.ts";
@@ -22,7 +23,7 @@ import { passForeignError } from "./translate/errors.ts";
 import { passBack } from "./translate/pass-back.ts";
 import { translateRequest } from "./translate/request.ts";
 import { sendUpstream } from "./upstream.ts";
-import { classOf, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
+import { causeOf, classOf, passError, readUpstreamError, toRefusal } from "./upstream-error.ts";
 
 /** What a call needs of its generation. */
 export interface CallHouse extends ReplyHouse {
@@ -123,7 +124,7 @@ async function tryCandidates(
     const mayRenew =
       credential?.tokens !== undefined && secret !== undefined && renewedAt !== at && is401(answer);
     const isLast = at === candidates.length - 1 && !mayRenew;
-    const outcome = await explain(x, house, candidate, secret, answer, isLast);
+    const outcome = await explain(x, house, candidate, secret, answer, isLast, mayRenew);
     if (outcome instanceof Response) return outcome;
     last = outcome;
     if (x.stopped !== undefined) break;
@@ -162,6 +163,7 @@ async function explain(
   sent: Secret | undefined,
   answer: Awaited<ReturnType<typeof sendUpstream>>,
   isLast: boolean,
+  mayRenew: boolean,
 ): Promise<Response | Failed> {
   if (answer === undefined) {
     return x.stopped === undefined ? leave(x) : refuse(x, x.stopped);
@@ -183,8 +185,11 @@ async function explain(
   const why = classOf(error, provider.kind);
   const refusal = toRefusal(error, why);
   const mayTryNext = !isLast && why !== "final";
+  x.endAttempt({
+    ...{ kind: "refused", status, usage: undefined, bytes: 0 },
+    ...(!mayRenew && { cause: causeOf(why, status), askedWaitMs: waitAsked(response.headers) }),
+  });
   if (mayTryNext || refusal !== undefined) {
-    x.endAttempt({ kind: "refused", status, usage: undefined, bytes: 0 });
     house.log.warn("provider refused", { provider: provider.name, status, request: x.id });
   }
   const tell: Failed = () => {

@@ -1,4 +1,5 @@
 import type { Provider } from "./contract/plugin.ts";
+import type { AttemptCause } from "./contract/policy.ts";
 import type { Refusal } from "./errors.ts";
 import type { RunningExchange } from "./exchange.ts";
 import { toClientHeaders } from "./headers.ts";
@@ -15,8 +16,15 @@ const errorBodyMs = 5000;
 
 /** What a provider's error status means for the attempt loop. */
 export function errorClass(status: number): "credential" | "retry" | "final" {
-  if (status === 401 || status === 403) return "credential";
+  if (status === 401 || status === 402 || status === 403) return "credential";
   return status === 429 || status >= 500 ? "retry" : "final";
+}
+
+/** The same for the policies, which tell a limit from a fault. */
+export function causeOf(why: ErrorClass, status: number): AttemptCause {
+  if (why === "credential") return "credential";
+  if (why === "final") return "request";
+  return status === 429 ? "limit" : "transient";
 }
 
 /** A provider's own error, bounded and checked, ready to be passed on. */

@@ -246,7 +246,7 @@ describe("finish and attemptEnd, exactly once:", () => {
       ["failed"],
     ],
     ["redirect", one(json("", 302)), "upstream_error", "upstream_bad_answer", 502, ["failed"]],
-    ["its 400", one(json('{"e":1}', 400)), "upstream_error", undefined, 400, ["failed"]],
+    ["its 400", one(json('{"e":1}', 400)), "upstream_error", undefined, 400, ["refused"]],
     [
       "its 401",
       one(json('{"e":1}', 401)),

@@ -32,6 +32,7 @@ export type ErrorCode =
   | "revoked"
   | "no_credential"
   | "all_skipped"
+  | "model_cooldown"
   | "client_stalled"
   | "upstream_unreachable"
   | "upstream_refused_credential"

@@ -184,15 +184,24 @@ export interface Attempt {
   readonly model: string;
 }
 
+/** `limit` and `transient` may pass, `credential` is about who asks, `request` about what. */
+export type AttemptCause = "credential" | "limit" | "transient" | "request";
+
 export interface AttemptResult {
   /** `refused`: the provider answered with an error; `unsent`: another policy let nothing out. */
   readonly kind: "ok" | "refused" | "failed" | "timeout" | "aborted" | "unsent";
   /** Status of the provider's answer; 0 when none came. */
   readonly status: number;
+  /** What a refusal is about: absent for other kinds, and where another token is tried at once. */
+  readonly cause?: AttemptCause;
+  /** How long the provider asks to be left alone, in milliseconds. */
+  readonly askedWaitMs?: number | undefined;
   readonly usage: Usage | undefined;
   /** Bytes of the reply that were passed on. */
   readonly bytes: number;
   readonly durationMs: number;
+  /** From its start until the first byte of its reply was passed on; absent: none was. */
+  readonly firstByteMs?: number | undefined;
 }
 
 /** A model in a list, by the name that clients give it. */

@@ -244,7 +244,10 @@ describe("errors raise the SDK's own classes:", () => {
   });
   const rows = Object.keys(calls).flatMap((surface) =>
     (Object.keys(sdks) as Sdk[]).flatMap((sdk) =>
-      cases.map(([[name, ...rest], ...expected]) => [surface, sdk, name, rest, expected] as const),
+      cases
+        // A conversation would be translated.
+        .filter(([[name]]) => surface !== "responses" || name !== "another API's model")
+        .map(([[name, ...rest], ...expected]) => [surface, sdk, name, rest, expected] as const),
     ),
   );
   test.each(rows)("%s, %s, %s", async (surface, sdk, _name, [where, model, key], expected) => {

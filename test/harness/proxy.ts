@@ -147,6 +147,9 @@ export function configOf(
       api_keys: [{ id: "tester", user_id: "tester@example.org", key: clientKey }],
       ...auth,
     },
+    // Most tests have one provider, which fails as often as they like; test/binary/cooldown.test.ts
+    // has the default.
+    routing: { cooldown: { enabled: false } },
     ...rest,
   };
 }

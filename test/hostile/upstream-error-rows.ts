@@ -57,10 +57,10 @@ function told(name: string, value: string | undefined): (answer: Answer) => void
 }
 
 export const errorRows: readonly Row[] = [
-  ...[400, 402, 404, 405, 409, 413, 422, 429, 499, 500, 501, 502, 503, 504, 520, 529, 599].map(
+  ...[400, 404, 405, 409, 413, 422, 429, 499, 500, 501, 502, 503, 504, 520, 529, 599].map(
     (status): Row => [`${status}`, own(status), `own ${status}`],
   ),
-  ...[401, 403].flatMap((status): Row[] => [
+  ...[401, 402, 403].flatMap((status): Row[] => [
     [`${status}`, own(status), "upstream_refused_credential", told("x-should-retry", "false")],
     [`${status}, HTML`, raw((p) => sized(p, status, "<html>")), "upstream_refused_credential"],
     [`${status}, and a wait`, own(status, "Retry-After: 7"), "upstream_refused_credential"],
