@@ -36,7 +36,7 @@ function untilDate(date: string | null, providerNow: string | null): number | un
   return Number.isNaN(ms) ? undefined : ms;
 }
 
-/** `anthropic-ratelimit-tokens-remaining: 0` has its `…-reset`; so has `x-ratelimit-remaining-…`. */
+/** `anthropic-ratelimit-tokens-remaining: 0` has its `…-reset`, and so has `x-ratelimit-…`. */
 function untilReset(headers: AnswerHeaders, now: string | null): number | undefined {
   let longest: number | undefined;
   headers.forEach((value, name) => {
