@@ -11,8 +11,12 @@ import { maskedWarnings } from "./kit/ip-schema.ts";
 import { readClients } from "./oauth/clients.ts";
 import { oauthClaims } from "./oauth/settings.ts";
 import { gapsOf, toPlannedProvider } from "./plan.ts";
+import { type ProviderSettings, providerClaims } from "./provider-claims.ts";
 import { resolveProviders } from "./provider-settings.ts";
+import type { ActiveProvider } from "./providers.ts";
 import { dialects, policies, providers as providerKinds, stores } from "./registry.gen.ts";
+import { type RoutingSettings, routingClaims } from "./routing/settings.ts";
+import { ModelTable } from "./routing/table.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { planScripts } from "./scripts/digests.ts";
 import { loadScripts, type ScriptProblem, type Scripts } from "./scripts/load.ts";
@@ -21,8 +25,6 @@ import {
   authDirClaims,
   type LoggingSettings,
   loggingClaims,
-  type ProviderSettings,
-  providerClaims,
   rolloutClaims,
   rolloutName,
   type ServerSettings,
@@ -38,6 +40,7 @@ export const claimants: readonly Claimant[] = [
   serverClaims,
   authDirClaims,
   providerClaims,
+  routingClaims,
   oauthClaims,
   loggingClaims,
   stateClaims(stores.map(({ name }) => name)),
@@ -109,14 +112,19 @@ async function assembleWith(
   const settings = config.values.get("providers") as ProviderSettings;
   const { streamIdle } = server;
   const { read } = files;
-  const resolved = resolveProviders(settings, streamIdle, config, providerKinds, runtime, read);
+  const routing = config.values.get("routing") as RoutingSettings;
+  const resolved = resolveProviders(
+    ...([settings, streamIdle, config, providerKinds, runtime, routing.strategy, read] as const),
+  );
   const { providers, shelves } = resolved;
   const closePools = (): void => {
     for (const { pool } of providers) pool?.close();
   };
-  if (resolved.problems.length > 0) {
+  const unserved =
+    resolved.problems.length > 0 ? [] : unservedFallbacks(routing, providers, config);
+  if (resolved.problems.length + unserved.length > 0) {
     closePools();
-    return { ok: false, problems: resolved.problems };
+    return { ok: false, problems: [...resolved.problems, ...unserved] };
   }
   const state = await holdState(config, house, runtime, authDir, serving);
   if ("message" in state) {
@@ -147,6 +155,7 @@ async function assembleWith(
     dialects,
     enforcement,
     providers,
+    routing,
     scripts: { folders: scripts.folders, parts: scripts.parts },
     credentials: { files, shelves },
     logging: config.values.get("logging") as LoggingSettings,
@@ -167,6 +176,23 @@ async function assembleWith(
     ],
   });
   return { ok: true, generation };
+}
+
+/** A model that nobody serves can't stand in for another. */
+function unservedFallbacks(
+  { fallbacks }: RoutingSettings,
+  providers: readonly ActiveProvider[],
+  config: LoadedConfig & { readonly ok: true },
+): ConfigProblem[] {
+  const table = new ModelTable(providers);
+  return Object.entries(fallbacks).flatMap(([model, chain]) =>
+    chain
+      .filter((instead) => table.find(instead).length === 0)
+      .map((instead) => {
+        const mend = "name a model of one of the providers";
+        return config.problemAt(`routing.fallbacks.${model}`, `nobody serves ${instead}`, mend);
+      }),
+  );
 }
 
 /** Names that a policy from disk can't have. */

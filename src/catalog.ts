@@ -2,7 +2,8 @@ import type { Dialect, ModelEntry } from "./contract/plugin.ts";
 import type { Clock, Logger } from "./contract/types.ts";
 import { readText } from "./kit/read-text.ts";
 import type { ActiveProvider } from "./providers.ts";
-import { foreignOf } from "./router.ts";
+import { createMatcher } from "./routing/patterns.ts";
+import { foreignOf } from "./routing/router.ts";
 
 /** How long a provider's own list is believed, in milliseconds. */
 const freshMs = 10 * 60_000;
@@ -52,7 +53,7 @@ export function createCatalog(
       );
       const lists = await Promise.all(
         speaking.map(async (provider) => {
-          const ids = provider.models?.map(({ name }) => name) ?? (await ownList(provider));
+          const ids = await namesOf(provider, ownList);
           return ids.map((id) => ({ id, provider: provider.name, created: 0 }));
         }),
       );
@@ -63,6 +64,20 @@ export function createCatalog(
       return [...byId.values()];
     },
   };
+}
+
+/** Names of the configuration, and what of the provider's own list they stand for. */
+async function namesOf(
+  provider: ActiveProvider,
+  ownList: (provider: ActiveProvider) => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  const models = provider.models ?? [{ name: "*", upstream: "*" }];
+  const plain = models.flatMap(({ name }) => (name.includes("*") ? [] : [name]));
+  if (plain.length === models.length) return plain.filter((name) => !provider.excludes(name));
+  // What an alias with a star makes of a name can't be turned back.
+  const isMeant = createMatcher(models.flatMap((m) => (m.name === m.upstream ? [m.name] : [])));
+  const own = (await ownList(provider)).filter(isMeant);
+  return [...new Set([...plain, ...own])].filter((name) => !provider.excludes(name));
 }
 
 async function fetchList(provider: ActiveProvider): Promise<readonly string[]> {

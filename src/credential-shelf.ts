@@ -33,6 +33,6 @@ function inOrder(credentials: Credential[]): readonly Credential[] {
   return credentials.sort((a, b) => a.priority - b.priority);
 }
 
-function toShape({ id, kind, priority, secret }: Credential): readonly unknown[] {
-  return [id, kind, priority, secret?.expose()];
+function toShape({ id, kind, priority, weight, secret }: Credential): readonly unknown[] {
+  return [id, kind, priority, weight, secret?.expose()];
 }

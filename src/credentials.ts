@@ -79,8 +79,9 @@ function toCredential(
   tokens: TokenSource | undefined,
 ): Credential | undefined {
   const id = file.slice(0, -".json".length);
-  const { priority } = content;
-  if (tokens !== undefined) return { id, kind: "bearer", secret: undefined, priority, tokens };
+  const { priority, weight } = content;
+  if (tokens !== undefined)
+    return { id, kind: "bearer", secret: undefined, priority, weight, tokens };
   if (content.type !== "api_key") return undefined;
-  return { id, kind: "api_key", secret: new Secret(content.token), priority };
+  return { id, kind: "api_key", secret: new Secret(content.token), priority, weight };
 }

@@ -46,6 +46,8 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   principal: Principal | undefined = undefined;
   trusted = false;
   call: Call | undefined = undefined;
+  /** The model that serves instead of the one that was asked for. */
+  instead: string | undefined = undefined;
   deadlineMs = Number.POSITIVE_INFINITY;
   deadlineCode: ErrorCode = "upstream_timeout";
   /** Why it was stopped from outside: deadline, revocation, shutdown. */
@@ -114,7 +116,9 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
 
   /** What its response starts with. */
   get houseHeaders(): Readonly<Record<string, string>> {
-    return this.#house.headers;
+    const { headers } = this.#house;
+    if (this.instead === undefined) return headers;
+    return { ...headers, "x-cliproxy-model": this.instead.replace(/[^\x21-\x7e]/g, "?") };
   }
 
   #findClient(): ClientAddress {

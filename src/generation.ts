@@ -15,7 +15,8 @@ import { type CoreFacts, coreHandlers, coreOperations } from "./management/core.
 import { mountOperations } from "./management/mount.ts";
 import type { Plan } from "./plan.ts";
 import type { ActiveProvider } from "./providers.ts";
-import { createRouter } from "./router.ts";
+import { createRouter } from "./routing/router.ts";
+import type { RoutingSettings } from "./routing/settings.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { tellDigests } from "./scripts/digests.ts";
 import type { Scripts } from "./scripts/load.ts";
@@ -67,6 +68,7 @@ export interface GenerationParts
   readonly enforcement: Enforcement;
   readonly dialects: readonly Dialect[];
   readonly providers: readonly ActiveProvider[];
+  readonly routing: RoutingSettings;
   readonly credentials: {
     readonly files: CredentialFiles;
     readonly shelves: ReadonlyMap<string, CredentialShelf>;
@@ -104,7 +106,7 @@ export function createGeneration(parts: GenerationParts): Generation {
     dialects,
     pipelines,
     catalog: createCatalog(providers, house.clock, log, dialects),
-    router: createRouter(providers, dialects),
+    router: createRouter(providers, dialects, parts.routing, house.clock),
     house: { live: house.live, mono: house.clock.mono, release, findClient, headers },
     limits: {
       bodyBytes: server.bodyBytes,

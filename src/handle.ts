@@ -18,7 +18,8 @@ import { waitAsked } from "./kit/wait-asked.ts";
 import { passOn, type ReplyHouse } from "./pass-on.ts";
 import type { MaybePromise } from "./pipeline.ts";
 import { refuse } from "./reply.ts";
-import type { Candidate, Router } from "./router.ts";
+import type { Candidate } from "./routing/candidate.ts";
+import type { Router } from "./routing/router.ts";
 import { passForeignError } from "./translate/errors.ts";
 import { passBack } from "./translate/pass-back.ts";
 import { translateRequest } from "./translate/request.ts";
@@ -61,7 +62,7 @@ export async function handleCall(
     const late = x.route.pipeline.call(x, call);
     const denied = late instanceof Promise ? await late : late;
     if (denied !== undefined) return await refuse(x, denied);
-    const candidates = house.router.resolve(parsed.call.model, x.dialect, x.surface);
+    const candidates = house.router.waysOf(x, parsed.call.model);
     if ("code" in candidates) return await refuse(x, candidates);
     return await tryCandidates(x, house, parsed, candidates);
   } catch (error) {
@@ -90,7 +91,9 @@ async function tryCandidates(
   let skipped: Refusal | undefined;
   /** The candidate whose token was renewed: once is enough. */
   let renewedAt = -1;
+  let sent = 0;
   for (let index = 0, at = 0; at < candidates.length; index++, at++) {
+    if (sent >= house.router.mostAttempts) break;
     const candidate = candidates[at] as Candidate;
     const { provider, credential, model } = candidate;
     const found = secretFor(x, credential);
@@ -112,18 +115,22 @@ async function tryCandidates(
       skipped = earlier(skipped, verdict);
       continue;
     }
+    sent += 1;
+    x.instead = candidate.instead;
     x.beginAttempt(attempt);
     const body = translated?.body ?? withModel(parsed, model);
     const target = { provider, credential, secret, model, body, translated };
     const answer = await sendUpstream(x, target);
     if (body !== parsed.body && isLong(body)) house.free(body);
     if (answer !== undefined && "response" in answer && answer.response.status < 400) {
+      if (candidates.length > 1) house.router.served(x, candidate);
       if (translated !== undefined) return passBack(x, provider, answer, house, translated);
       return passOn(x, provider, answer, house);
     }
     const mayRenew =
       credential?.tokens !== undefined && secret !== undefined && renewedAt !== at && is401(answer);
-    const isLast = at === candidates.length - 1 && !mayRenew;
+    const isEnd = at === candidates.length - 1 || sent >= house.router.mostAttempts;
+    const isLast = isEnd && !mayRenew;
     const outcome = await explain(x, house, candidate, secret, answer, isLast, mayRenew);
     if (outcome instanceof Response) return outcome;
     last = outcome;

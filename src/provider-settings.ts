@@ -2,9 +2,11 @@ import type { ConfigProblem } from "./config/problems.ts";
 import type { Provider } from "./contract/plugin.ts";
 import { CredentialShelf } from "./credential-shelf.ts";
 import type { FoundCredentials } from "./credentials.ts";
+import type { ProviderSettings } from "./provider-claims.ts";
 import { type ActiveProvider, isLoopbackHost, toBase } from "./providers.ts";
+import { createMatcher } from "./routing/patterns.ts";
+import type { RoutingSettings } from "./routing/settings.ts";
 import type { Runtime } from "./runtime/runtime.ts";
-import type { ProviderSettings } from "./settings.ts";
 
 /** What the configuration can tell of a place in its file. */
 export interface ConfigPlaces {
@@ -51,6 +53,7 @@ export function resolveProviders(
   places: ConfigPlaces,
   kinds: readonly Provider[],
   runtime: Runtime,
+  strategy: RoutingSettings["strategy"],
   read: (names: readonly string[]) => FoundCredentials,
 ): ResolvedProviders {
   const named = places.childrenOf("providers");
@@ -68,7 +71,7 @@ export function resolveProviders(
   for (const name of names) {
     const shelf = shelfOf(name, settings, found);
     shelves.set(name, shelf);
-    const made = resolveOne(name, settings, streamIdleMs, places, kinds, runtime, shelf);
+    const made = resolveOne(name, settings, streamIdleMs, places, kinds, runtime, strategy, shelf);
     if ("path" in made) problems.push(made);
     else providers.push(made);
   }
@@ -94,6 +97,7 @@ function resolveOne(
   places: ConfigPlaces,
   kinds: readonly Provider[],
   runtime: Runtime,
+  strategy: RoutingSettings["strategy"],
   shelf: CredentialShelf,
 ): ActiveProvider | ConfigProblem {
   const at = `providers.${name}`;
@@ -121,6 +125,9 @@ function resolveOne(
     const wrong = `\`${unknown}\` is no API of the protocol ${protocol}`;
     return places.problemAt(`${at}.dialects`, wrong, `choose among ${kind.dialects.join(", ")}`);
   }
+  const wrongChoice = choiceProblem(name, settings, strategy, places);
+  if (wrongChoice !== undefined) return wrongChoice;
+  const selection = settings.selection[name] ?? "round_robin";
   const address = baseOf(name, kind, settings, places);
   if ("path" in address) return address;
   return {
@@ -131,6 +138,11 @@ function resolveOne(
     get credentials() {
       return shelf.list;
     },
+    priority: settings.priority[name] ?? 0,
+    weight: settings.weight[name] ?? 1,
+    selection,
+    isMeasured: measuring.has(selection) || measuring.has(strategy),
+    excludes: createMatcher(settings.excludedModels[name] ?? []),
     timeouts: {
       firstByteMs: settings.firstByte[name] ?? defaults.firstByteMs,
       idleMs: settings.idle[name] ?? streamIdleMs,
@@ -147,6 +159,30 @@ function resolveOne(
           })
         : undefined,
   };
+}
+
+/** What orders by how providers answer. */
+const measuring: ReadonlySet<string> = new Set(["least_latency", "quota_aware"]);
+
+/** What is wrong with what a provider says of its choice. */
+function choiceProblem(
+  name: string,
+  settings: ProviderSettings,
+  strategy: RoutingSettings["strategy"],
+  places: ConfigPlaces,
+): ConfigProblem | undefined {
+  const at = `providers.${name}`;
+  if (settings.weight[name] !== undefined && strategy !== "weighted") {
+    const mend = "set routing.strategy to weighted, or remove it";
+    return places.problemAt(`${at}.weight`, `does nothing where the strategy is ${strategy}`, mend);
+  }
+  const starsOf = (text: string): number => text.split("*").length - 1;
+  for (const model of settings.models[name] ?? []) {
+    if (typeof model === "string" || starsOf(model.upstream) <= starsOf(model.name)) continue;
+    const wrong = `\`${model.upstream}\` has more \`*\` than \`${model.name}\``;
+    return places.problemAt(`${at}.models`, wrong, "give the name as many");
+  }
+  return undefined;
 }
 
 /** A key that a provider in process has no use for. */

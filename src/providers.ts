@@ -1,6 +1,7 @@
 import type { CredentialKind, Provider } from "./contract/plugin.ts";
 import type { Surface } from "./contract/types.ts";
 import type { Secret } from "./kit/secret.ts";
+import type { Selection } from "./routing/settings.ts";
 import type { Pool } from "./runtime/runtime.ts";
 
 /** One credential of a provider; the secret is exposed only when a request is sent. */
@@ -11,6 +12,8 @@ export interface Credential {
   readonly secret: Secret | undefined;
   /** Lower goes first. */
   readonly priority: number;
+  /** Its share among those of equal priority; undefined: its provider's. */
+  readonly weight?: number | undefined;
   readonly tokens?: TokenSource;
 }
 
@@ -44,6 +47,15 @@ export interface ActiveProvider {
   /** In order of priority; another list takes its place when files of credentials change. */
   readonly credentials: readonly Credential[];
   readonly timeouts: ProviderTimeouts;
+  /** Of the providers of one model the lowest is asked first. */
+  readonly priority: number;
+  readonly weight: number;
+  /** How its credentials of equal priority are chosen. */
+  readonly selection: Selection;
+  /** Whether some choice depends on how it answers. */
+  readonly isMeasured: boolean;
+  /** Whether it is kept from serving a model, by the name clients give it. */
+  excludes(model: string): boolean;
   /** Undefined: whatever the provider itself lists. */
   readonly models: readonly ModelAlias[] | undefined;
   readonly pool: Pool | undefined;

@@ -1,10 +1,9 @@
 import * as v from "valibot";
 import type { Claimant } from "./config/claims.ts";
 import { ipRange } from "./kit/ip-schema.ts";
-import { bytes, doc, duration, port, secret } from "./kit/schema.ts";
+import { bytes, doc, duration, port } from "./kit/schema.ts";
 
 const text = v.pipe(v.string(), v.nonEmpty());
-const modelName = v.pipe(v.string(), v.nonEmpty(), v.maxLength(256));
 
 const server = v.strictObject({
   host: v.optional(
@@ -86,132 +85,6 @@ export const serverClaims = {
   },
 } as const;
 export type ServerSettings = v.InferOutput<typeof server>;
-
-const model = v.union([modelName, v.strictObject({ name: modelName, upstream: modelName })]);
-const providers = v.strictObject({
-  protocol: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(
-        text,
-        doc("Kind of provider; the provider's own name when it is the name of a kind.", {
-          example: "claude",
-        }),
-      ),
-    ),
-    {},
-  ),
-  baseUrl: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(text, doc("Where the provider is.", { example: "https://api.anthropic.com" })),
-    ),
-    {},
-  ),
-  apiPath: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(
-        v.string(),
-        doc("Path added to base_url instead of the API's version.", { example: "v1" }),
-      ),
-    ),
-    {},
-  ),
-  apiKey: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(
-        secret(),
-        doc("One credential, beside those in auth.dir.", { example: "${ANTHROPIC_API_KEY}" }),
-      ),
-    ),
-    {},
-  ),
-  models: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(
-        v.array(model),
-        doc("Models to serve, with aliases; none: the provider's own list.", {
-          example: ["claude-sonnet-4-5", { name: "fast", upstream: "claude-haiku-4-5" }],
-        }),
-      ),
-    ),
-    {},
-  ),
-  allowInsecure: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(v.boolean(), doc("Accept a plain http base_url that leaves this machine.")),
-    ),
-    {},
-  ),
-  dialects: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(
-        v.array(text),
-        v.minLength(1),
-        doc("Which of its protocol's APIs the server has; clients of others are translated.", {
-          example: ["openai-chat"],
-        }),
-      ),
-    ),
-    {},
-  ),
-  firstByte: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(
-        duration({ min: "1ms" }),
-        doc("How long the provider may take to begin its answer.", { example: "5m" }),
-      ),
-    ),
-    {},
-  ),
-  idle: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(
-        duration({ min: "1ms" }),
-        doc("How long the provider may be silent in its answer; none: server.limits.stream_idle.", {
-          example: "5m",
-        }),
-      ),
-    ),
-    {},
-  ),
-  total: v.optional(
-    v.record(
-      v.string(),
-      v.pipe(
-        duration({ min: "1ms" }),
-        doc("How long one answer may take in all.", { example: "1h" }),
-      ),
-    ),
-    {},
-  ),
-});
-
-/** Who is upstream; other owners may claim other leaves below `providers.*`. */
-export const providerClaims = {
-  name: "providers",
-  schema: providers,
-  keys: {
-    protocol: "providers.*.protocol",
-    baseUrl: "providers.*.base_url",
-    apiPath: "providers.*.api_path",
-    apiKey: "providers.*.api_key",
-    models: "providers.*.models",
-    dialects: "providers.*.dialects",
-    allowInsecure: "providers.*.allow_insecure",
-    firstByte: "providers.*.timeout.first_byte",
-    idle: "providers.*.timeout.idle",
-    total: "providers.*.timeout.total",
-  },
-} as const;
-export type ProviderSettings = v.InferOutput<typeof providers>;
 
 const logging = v.strictObject({
   level: v.optional(

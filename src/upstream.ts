@@ -4,6 +4,7 @@ import type { RunningExchange } from "./exchange.ts";
 import { toForeignHeaders, toUpstreamHeaders, toUpstreamQuery } from "./headers.ts";
 import type { Secret } from "./kit/secret.ts";
 import { type ActiveProvider, type Credential, upstreamUrl } from "./providers.ts";
+import { noteMeasures } from "./routing/measures.ts";
 import type { PoolAnswer } from "./runtime/runtime.ts";
 import type { Translated } from "./translate/request.ts";
 
@@ -77,6 +78,7 @@ export async function sendUpstream(
       return { failed: "upstream_bad_answer", detail: `status ${status}` };
     }
     noteAnswer(provider, x.nowMs() - sentAtMs);
+    if (provider.isMeasured) noteMeasures(call, x.nowMs() - sentAtMs, response.headers);
     return { response, cancel, totalAtMs: expectedAtMs + totalMs };
   } catch (error) {
     const { stopped } = x as { stopped: Refusal | undefined };

@@ -5,7 +5,7 @@ import { handleCall } from "../src/handle.ts";
 import { defineFactKeys } from "../src/kit/fact-keys.ts";
 import { wholeBytes } from "../src/opening.ts";
 import { refuse } from "../src/reply.ts";
-import { createRouter, type Router } from "../src/router.ts";
+import { createRouter, type Router } from "../src/routing/router.ts";
 import type { Pool } from "../src/runtime/runtime.ts";
 import {
   activePolicy,

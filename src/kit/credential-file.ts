@@ -32,6 +32,8 @@ const common = {
   label: v.optional(v.pipe(v.string(), v.maxLength(256, "is longer than 256 characters"))),
   /** Lower goes first. */
   priority: v.optional(v.pipe(v.number(), v.integer("is no whole number")), 0),
+  /** Its share where credentials are chosen by weight. */
+  weight: v.optional(v.pipe(v.number(), v.integer("is no whole number"), v.minValue(1))),
   disabled: v.optional(v.boolean(), false),
   created_at: v.optional(moment),
 };

@@ -4,13 +4,8 @@ import type { Claimant } from "../../src/config/claims.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { toExampleYaml, toJsonSchema } from "../../src/config/schema-doc.ts";
 import { doc } from "../../src/kit/schema.ts";
-import {
-  authDirClaims,
-  loggingClaims,
-  providerClaims,
-  rolloutClaims,
-  serverClaims,
-} from "../../src/settings.ts";
+import { providerClaims } from "../../src/provider-claims.ts";
+import { authDirClaims, loggingClaims, rolloutClaims, serverClaims } from "../../src/settings.ts";
 import { claimants } from "./claimants.ts";
 
 /** Takes the `#` from before every key; sentences keep theirs. */

@@ -179,6 +179,9 @@ export interface ProviderOptions {
   readonly kind?: Partial<Provider>;
   readonly credentials?: readonly Credential[];
   readonly models?: ActiveProvider["models"];
+  readonly routing?: Partial<
+    Pick<ActiveProvider, "priority" | "weight" | "selection" | "isMeasured" | "excludes">
+  >;
   readonly fetch?: Pool["fetch"];
 }
 
@@ -191,6 +194,12 @@ export function activeProvider(options: ProviderOptions = {}): ActiveProvider {
     base: "http://127.0.0.1:1/v1",
     credentials: options.credentials ?? [credential("one")],
     timeouts: { firstByteMs: 1000, idleMs: 2000, totalMs: 10_000 },
+    priority: 0,
+    weight: 1,
+    selection: "round_robin",
+    isMeasured: false,
+    excludes: () => false,
+    ...options.routing,
     models: options.models,
     pool: { fetch, close() {} },
   };

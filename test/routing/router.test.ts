@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { Dialect } from "../src/contract/plugin.ts";
-import type { Surface } from "../src/contract/types.ts";
-import { createRouter } from "../src/router.ts";
-import { activeProvider, credential, lineDialect } from "./harness/stubs.ts";
+import type { Dialect } from "../../src/contract/plugin.ts";
+import type { Surface } from "../../src/contract/types.ts";
+import { createRouter } from "../../src/routing/router.ts";
+import { activeProvider, credential, lineDialect } from "../harness/stubs.ts";
 
 const alpha = activeProvider({
   name: "alpha",
