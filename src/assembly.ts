@@ -131,12 +131,19 @@ async function assembleWith(
     closePools();
     return { ok: false, problems: [state] };
   }
+  const tls = config.values.get("tls") as { enabled?: boolean; clientCaFile?: string };
   const facts: HostFacts = {
     authDir,
     serving,
     listenHost: server.host,
     listenPort: server.port,
-    tls: (config.values.get("tls") as { readonly enabled?: boolean }).enabled === true,
+    tls: tls.enabled === true,
+    clientCertificates:
+      tls.enabled !== true || tls.clientCaFile === undefined
+        ? "none"
+        : runtime.tellsCertificates
+          ? "told"
+          : "untold",
     choosesSuites: runtime.choosesSuites,
     providers: providers.map(({ name }) => name),
     credentialOwners: opened.providers,

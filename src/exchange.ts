@@ -110,6 +110,10 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
     return this.#client?.peer ?? this.#findClient().peer;
   }
 
+  get certificate(): string | undefined {
+    return this.#transport.certificate?.(this.request);
+  }
+
   get proxied(): boolean {
     return this.#client?.proxied ?? this.#findClient().proxied;
   }

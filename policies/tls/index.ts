@@ -5,7 +5,7 @@
  */
 import { definePolicy, type PolicyHost } from "../../src/contract/policy.ts";
 import { configFault } from "../../src/kit/config-fault.ts";
-import { certificateWarnings } from "../../src/kit/tls-names.ts";
+import { findingKinds, findingsOf, warningsOf } from "./findings.ts";
 import type { Served } from "./material.ts";
 import { redirect } from "./redirect.ts";
 import { type Settings, schema } from "./settings.ts";
@@ -34,6 +34,7 @@ export const policy = definePolicy({
       redirectPort: `${root}.http_redirect_port`,
     },
   },
+  findingKinds,
   async create(settings, host) {
     refuseUnsaid(settings);
     if (!settings.enabled) return undefined;
@@ -48,9 +49,9 @@ export const policy = definePolicy({
     );
     const certificates = readCertificates(settings, host.clock.now());
     const chosen = chooseSuites(settings, certificates);
-    const clientCa = readClientCa(settings);
-    for (const { file, pair } of certificates) {
-      for (const text of certificateWarnings(pair, host.clock.now())) host.log.warn(text, { file });
+    const clientCa = readClientCa(settings, host.clock.now());
+    for (const { title, evidence, mend } of warningsOf(certificates, host.clock.now())) {
+      host.log.warn(title, { evidence, mend });
     }
     const { redirectPort } = settings;
     const plain =
@@ -66,6 +67,7 @@ export const policy = definePolicy({
       },
     );
     return {
+      findings: () => findingsOf(certificates, host.clock.now()),
       listen(plan) {
         plan.secure({
           identities: toIdentities(certificates),

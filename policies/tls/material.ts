@@ -3,6 +3,7 @@ import type { TlsIdentity } from "../../src/contract/listen.ts";
 import { configFault } from "../../src/kit/config-fault.ts";
 import { readPair, readPem } from "../../src/kit/tls-files.ts";
 import type { TlsPair } from "../../src/kit/tls-pair.ts";
+import { certificateBlock } from "../../src/kit/tls-pair.ts";
 import { findSuite, type Suite, suites } from "../../src/kit/tls-suites.ts";
 import type { Settings } from "./settings.ts";
 
@@ -90,22 +91,41 @@ export function chooseSuites(
 }
 
 /** The authorities of client certificates, checked; undefined: none is asked for. */
-export function readClientCa({ clientCaFile, clientAuth }: Settings): string | undefined {
+export function readClientCa(
+  { clientCaFile, clientAuth }: Settings,
+  nowMs: number,
+): string | undefined {
   if (clientCaFile === undefined) {
     if (clientAuth === undefined) return undefined;
     const mend = "name the authorities whose certificates count";
     throw configFault("server.tls.client_ca_file", "is missing, and client_auth is set", mend);
   }
   const pem = readPem(clientCaFile);
-  const mend = "give authorities in PEM form";
-  if (typeof pem !== "string")
-    throw configFault("server.tls.client_ca_file", pem.message, pem.mend);
-  try {
-    if (!new X509Certificate(pem).ca) throw new Error("no authority");
-    return pem;
-  } catch {
+  const key = "server.tls.client_ca_file";
+  if (typeof pem !== "string") throw configFault(key, pem.message, pem.mend);
+  const blocks = pem.match(certificateBlock) ?? [];
+  if (blocks.length === 0) {
     const message = `${clientCaFile} holds no certificate of an authority (CA:TRUE)`;
-    throw configFault("server.tls.client_ca_file", message, mend);
+    throw configFault(key, message, "give authorities in PEM form");
+  }
+  // One that can't be read would silently be left out: its clients would stand outside.
+  for (const [at, block] of blocks.entries()) {
+    const wrong = authorityFault(block, nowMs);
+    if (wrong === undefined) continue;
+    const message = `certificate ${at + 1} of ${clientCaFile} ${wrong}`;
+    throw configFault(key, message, "leave only authorities there that are valid");
+  }
+  return pem;
+}
+
+/** What is wrong with one authority, as the end of a sentence. */
+function authorityFault(pem: string, nowMs: number): string | undefined {
+  try {
+    const { ca, validTo } = new X509Certificate(pem);
+    if (!ca) return "is not one of an authority (CA:TRUE)";
+    return Date.parse(validTo) <= nowMs ? `ended on ${validTo}` : undefined;
+  } catch {
+    return "can't be read";
   }
 }
 

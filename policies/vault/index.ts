@@ -12,7 +12,7 @@ import { openAuthStore, type StoredCredentials } from "../../src/kit/auth-store.
 import { withDirLock } from "../../src/kit/dir-lock.ts";
 import { isKeyNoted, noteKey } from "../../src/kit/key-check.ts";
 import { doc, secret } from "../../src/kit/schema.ts";
-import { findingsOf } from "../../src/kit/vault-findings.ts";
+import { findingsOf, vaultFindingKinds } from "../../src/kit/vault-findings.ts";
 import { toVault, type Vault } from "../../src/kit/vault-settings.ts";
 import { handlersOf } from "./admin.ts";
 import { operations } from "./operations.ts";
@@ -70,6 +70,7 @@ export const policy = definePolicy({
     },
   },
   admin: operations,
+  findingKinds: vaultFindingKinds,
   async create(config, host) {
     const vault = toVault(config);
     const { authDir: dir, credentialOwners: owners, serving } = host.facts;

@@ -94,6 +94,12 @@ export const commands: readonly Command[] = [
         value: "URL",
         summary: "http(s) address of the proxy, or of one of its health endpoints",
       },
+      cert: {
+        type: "string",
+        value: "FILE",
+        summary: "client certificate, where server.tls.client_auth is require",
+      },
+      key: { type: "string", value: "FILE", summary: "its key" },
     },
     examples: ["cliproxy healthcheck", "cliproxy healthcheck --url http://127.0.0.1:8080/readyz"],
     load: () => import("./healthcheck.ts"),

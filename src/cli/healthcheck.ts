@@ -1,3 +1,5 @@
+import type { Buffer } from "node:buffer";
+import { readFileSync } from "node:fs";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { escapeControls } from "../kit/redact.ts";
@@ -14,7 +16,21 @@ export async function run({ io, options, env }: CommandContext): Promise<number>
   if (url === undefined) {
     return tell(io, { ok: false, url: undefined, reason: "the address is no http or https URL" });
   }
-  const asked = await ask(url);
+  const { cert, key } = options;
+  if ((cert === undefined) !== (key === undefined)) {
+    const reason = "--cert and --key go together";
+    return tell(io, { ok: false, url: undefined, reason });
+  }
+  let pair: Pair | undefined;
+  try {
+    if (typeof cert === "string" && typeof key === "string") {
+      pair = { cert: readFileSync(cert), key: readFileSync(key) };
+    }
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException;
+    return tell(io, { ok: false, url: url.href, reason: `${path} can't be read: ${code}` });
+  }
+  const asked = await ask(url, pair);
   return tell(io, { ...asked, url: url.href });
 }
 
@@ -38,6 +54,12 @@ export function toHealthUrl(text: string): URL | undefined {
   return url;
 }
 
+/** A certificate to show, and its key. */
+interface Pair {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
 interface Health {
   readonly ok: boolean;
   readonly status?: number;
@@ -45,7 +67,7 @@ interface Health {
 }
 
 /** Not `fetch`: that would follow redirects, and a proxy that the environment names. */
-function ask(url: URL): Promise<Health> {
+function ask(url: URL, pair: Pair | undefined): Promise<Health> {
   return new Promise((resolve) => {
     const isTls = url.protocol === "https:";
     const send = isTls ? requestHttps : requestHttp;
@@ -53,7 +75,7 @@ function ask(url: URL): Promise<Health> {
       agent: false,
       headers: { connection: "close" },
       // Nothing secret is sent and nothing believed: a certificate of one's own is alive, too.
-      ...(isTls && { rejectUnauthorized: false }),
+      ...(isTls && { rejectUnauthorized: false, ...pair }),
     } as const;
     const outgoing = send(url, options, (answer) => {
       const status = answer.statusCode ?? 0;

@@ -149,6 +149,8 @@ export interface Exchange {
   /** Monotonic milliseconds. */
   readonly startedAtMs: number;
   readonly principal: Principal | undefined;
+  /** Common name of the client's certificate, verified; undefined: none, or it is not told. */
+  readonly certificate: string | undefined;
   /** Known from the hook `call` on; undefined before, and where there is no body to read. */
   readonly call: Call | undefined;
   header(name: string): string | null;
@@ -330,6 +332,8 @@ export interface HostFacts {
   readonly listenPort: number;
   /** Whether the main listener speaks TLS. */
   readonly tls: boolean;
+  /** Whether the certificates of clients are asked for, and whether this runtime tells whose. */
+  readonly clientCertificates: "none" | "untold" | "told";
   /** Whether this runtime's TLS obeys a list of cipher suites. */
   readonly choosesSuites: boolean;
   /** False in `check` and `policies plan`: create nothing on disk. */

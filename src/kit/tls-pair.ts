@@ -16,6 +16,16 @@ export interface TlsPair {
   /** Names and addresses that it is valid for, in lower case. */
   readonly names: readonly string[];
   readonly notAfterMs: number;
+  readonly chain: TlsChain;
+}
+
+/** What a certificate file holds beside the certificate itself. */
+export interface TlsChain {
+  /** Certificates in the file, the first one counted in. */
+  readonly length: number;
+  readonly isSelfSigned: boolean;
+  /** Each is issued by the one after it. */
+  readonly isInOrder: boolean;
 }
 
 /** What is wrong with a pair: in which of the two files, and how to mend it. */
@@ -26,7 +36,8 @@ export interface PairFault {
 }
 
 const fewestRsaBits = 2048;
-const block = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+/** Each certificate of a file in PEM form. */
+export const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 /** Certificates of a chain that are looked at. */
 const longestChain = 10;
 
@@ -35,7 +46,7 @@ const longestChain = 10;
  * @param nowMs milliseconds since the epoch
  */
 export function checkPair(cert: string, key: string, nowMs: number): TlsPair | PairFault {
-  const blocks = cert.match(block) ?? [];
+  const blocks = cert.match(certificateBlock) ?? [];
   if (blocks.length === 0) {
     return fault("cert", "holds no certificate in PEM form", "put the full chain there, PEM");
   }
@@ -71,7 +82,17 @@ export function checkPair(cert: string, key: string, nowMs: number): TlsPair | P
   const kind = kindOf(publicKey);
   if (typeof kind !== "string") return kind;
   const [leaf] = chain as [X509Certificate];
-  return { cert, key, kind, names: namesOf(leaf), notAfterMs: leaf.notAfter.getTime() };
+  const notAfterMs = leaf.notAfter.getTime();
+  return { cert, key, kind, names: namesOf(leaf), notAfterMs, chain: toChain(chain) };
+}
+
+function toChain(chain: readonly X509Certificate[]): TlsChain {
+  const [leaf] = chain as [X509Certificate];
+  return {
+    length: chain.length,
+    isSelfSigned: leaf.subject === leaf.issuer,
+    isInOrder: chain.every((one, at) => at === 0 || chain[at - 1]?.issuer === one.subject),
+  };
 }
 
 function fault(file: PairFault["file"], message: string, mend: string): PairFault {

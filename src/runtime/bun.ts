@@ -21,6 +21,8 @@ async function listen(options: ListenOptions): Promise<Listener> {
   let server = open(options, options.port, options.tls);
   const { tls } = options;
   const port = server.port ?? options.port;
+  /** Listeners with an older certificate, whose connections have not ended yet. */
+  const former = new Set<Bun.Server<undefined>>();
   if (tls !== undefined) {
     // Without sharing at first: another process on that port must be an error.
     await server.stop(true);
@@ -33,10 +35,15 @@ async function listen(options: ListenOptions): Promise<Listener> {
       // `reload` keeps the old certificate: a second listener takes over the port.
       const old = server;
       server = open(options, port, next, true);
-      void old.stop(false);
+      former.add(old);
+      void old.stop(false).finally(() => former.delete(old));
     },
-    drain: async () => void (await server.stop(false)),
-    close: () => void server.stop(true),
+    async drain() {
+      await Promise.all([server, ...former].map((one) => one.stop(false)));
+    },
+    close() {
+      for (const one of [server, ...former]) void one.stop(true);
+    },
   };
 }
 
@@ -215,6 +222,7 @@ export const bunRuntime: Runtime = {
   compiled: Bun.isStandaloneExecutable,
   gaps: [],
   choosesSuites: true,
+  tellsCertificates: false,
   listen,
   openPool,
   openStream,

@@ -6,6 +6,7 @@ import {
 } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { toNodeTls } from "./node-tls.ts";
 import type { ByteSource, Listener, ListenOptions, Transport } from "./runtime.ts";
@@ -42,6 +43,12 @@ interface Wire {
 
 const transport: Transport = {
   peer: (request) => wires.get(request)?.incoming.socket.remoteAddress ?? "",
+  certificate(request) {
+    const socket = wires.get(request)?.incoming.socket as Partial<TLSSocket> | undefined;
+    if (socket?.authorized !== true) return undefined;
+    const { CN: name } = socket.getPeerCertificate?.().subject ?? {};
+    return typeof name === "string" && name !== "" ? name : undefined;
+  },
   holdOpen: (request) => void wires.get(request)?.incoming.socket.setTimeout(0),
 };
 

@@ -9,6 +9,8 @@ export interface Runtime {
   readonly compiled: boolean;
   /** Whether its TLS obeys a list of cipher suites. */
   readonly choosesSuites: boolean;
+  /** Whether a listener tells whose certificate a client has shown. */
+  readonly tellsCertificates: boolean;
   /** What it can't do as the others do, here and now. */
   readonly gaps: readonly RuntimeGap[];
   /**
@@ -81,6 +83,8 @@ export interface Listener {
 /** What a request's connection can tell and take. */
 export interface Transport {
   peer(request: Request): string;
+  /** Common name of the certificate that the client showed and the listener has verified. */
+  certificate?(request: Request): string | undefined;
   /** Stops the runtime's idle timer, which would cut a silent stream. */
   holdOpen(request: Request): void;
 }

@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { cleanUp } from "../harness/cleanup.ts";
+import { shake, suiteOf } from "../harness/handshake.ts";
 import {
   clientKey,
   configOf,
@@ -47,18 +48,6 @@ function make(name: string, more: readonly string[] = [], kind = "ec"): void {
 function tlsOf(name: string, more: Readonly<Record<string, unknown>> = {}) {
   const files = { cert_file: join(dir, `${name}.crt`), key_file: join(dir, `${name}.key`) };
   return { server: { tls: { enabled: true, ...files, ...more } } };
-}
-
-/** What `openssl s_client` says of a handshake. */
-async function shake(url: string, ...words: readonly string[]): Promise<string> {
-  const at = url.replace("https://", "");
-  const line = ["openssl", "s_client", "-connect", at, ...words].join(" ");
-  const { stdout } = await exec("sh", ["-c", `${line} </dev/null 2>&1 || true`]);
-  return stdout;
-}
-
-function suiteOf(told: string): string {
-  return /Cipher is (\S+)/.exec(told)?.[1] ?? "none";
 }
 
 const weak = [

@@ -4,7 +4,9 @@ import type { RunningProxy } from "../harness/proxy.ts";
 import { until } from "../harness/wait.ts";
 import { type AuditRecord, callFrom, managementKey, recorded, statusFrom } from "./asking.ts";
 import { authCommands } from "./proofs-auths.ts";
+import { doctorCommands } from "./proofs-doctor.ts";
 import { auditFile, causes } from "./proofs-records.ts";
+import { tlsCommands } from "./proofs-tls.ts";
 import { keyCommands } from "./proofs-vault.ts";
 import { blockOf } from "./prove.ts";
 import { type CommandProof, end, run, start } from "./shell.ts";
@@ -146,4 +148,6 @@ export const commandProofs: readonly CommandProof[] = [
   metricProof("rate_limit_violations", failLogins),
   metricProof("security_events", failLogins),
   denylist,
+  ...tlsCommands,
+  ...doctorCommands,
 ];

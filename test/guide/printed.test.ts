@@ -40,7 +40,7 @@ const printed: Readonly<Record<string, () => Promise<void>>> = {
     const [reply, without] = [await proxy.get("/healthz"), await bare.get("/healthz")];
     for (const line of linesOf("headers of every response")) {
       const [name = "", value = ""] = line.split(/: (.*)/s);
-      // RFC 6797, 7.2: never over plain HTTP. Over TLS it is issue 5's to prove.
+      // RFC 6797, 7.2: never over plain HTTP. Over TLS: proofs-tls.ts.
       const expected = name === "Strict-Transport-Security" ? null : value;
       expect([name, reply.headers.get(name)]).toEqual([name, expected]);
       expect([name, without.headers.get(name)]).toEqual([name, null]);

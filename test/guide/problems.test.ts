@@ -5,12 +5,19 @@ import { guideProblems } from "./blocks.ts";
 import { accessProblems } from "./problems-access.ts";
 import { auditProblems } from "./problems-audit.ts";
 import { limitProblems } from "./problems-limits.ts";
+import { tlsProblems } from "./problems-tls.ts";
 import { vaultProblems } from "./problems-vault.ts";
 
 beforeAll(needBinary);
 afterAll(cleanUp);
 
-const problemProofs = [...limitProblems, ...accessProblems, ...auditProblems, ...vaultProblems];
+const problemProofs = [
+  ...limitProblems,
+  ...accessProblems,
+  ...auditProblems,
+  ...vaultProblems,
+  ...tlsProblems,
+];
 
 describe("every problem happens, our message names the mend, and the mend helps", () => {
   test.each(

@@ -2,6 +2,7 @@ import { addressProofs } from "./proofs-addresses.ts";
 import { answerProofs } from "./proofs-answers.ts";
 import { limitProofs } from "./proofs-limits.ts";
 import { recordProofs } from "./proofs-records.ts";
+import { tlsProofs } from "./proofs-tls.ts";
 import { vaultProofs } from "./proofs-vault.ts";
 import type { KeyProof } from "./prove.ts";
 
@@ -11,9 +12,5 @@ export const keyProofs: readonly KeyProof[] = [
   ...answerProofs,
   ...recordProofs,
   ...vaultProofs,
+  ...tlsProofs,
 ];
-
-/** Keys whose proof waits for what another issue builds, and why. */
-export const awaitedKeys: Readonly<Record<string, string>> = {
-  "server.security.headers.strict_transport_security": "issue 5: sent on TLS only",
-};

@@ -1,7 +1,9 @@
 import { expect } from "bun:test";
-import { mkdirSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { chmodSync, mkdirSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
 import { type RunningProxy, startProxy } from "../harness/proxy.ts";
 import { type GuideBlock, guideBlocks } from "./blocks.ts";
@@ -18,6 +20,8 @@ export interface KeyProof {
   readonly without?: unknown;
   /** Further keys that the second run needs to start, by dotted path. */
   readonly also?: Readonly<Record<string, unknown>>;
+  /** What both runs need beside the block, made in their directory. */
+  with?(dir: string): Promise<Yaml>;
   /** Throws unless the binary does what the key says. */
   prove(proxy: RunningProxy, upstream: FakeUpstream): Promise<void>;
 }
@@ -112,12 +116,32 @@ export async function relocate(config: Yaml, dir: string): Promise<Yaml> {
   if (valueAt(config, "auth.encryption.key") === placeholderKey) {
     out = setKey(out, "auth.encryption.key", encryptionKey);
   }
+  if (valueAt(config, "server.tls") !== undefined) {
+    for (const [key, file] of Object.entries(await makeGuidePair(dir))) {
+      out = setKey(out, `server.tls.${key}`, file);
+    }
+    out = setKey(out, "server.port", await freePort());
+  }
   for (const name of Object.keys((config.providers ?? {}) as Yaml)) {
     const { url } = await sharedUpstream();
     out = setKey(out, `providers.${name}.base_url`, url);
     out = setKey(out, `providers.${name}.api_key`, `key-of-${name}`);
   }
   return out;
+}
+
+/** A pair as the guide makes it, but with the names that clients look for. */
+export async function makeGuidePair(dir: string) {
+  const tls = join(dir, "tls");
+  mkdirSync(tls, { recursive: true });
+  const [cert_file, key_file] = [join(tls, "tls.crt"), join(tls, "tls.key")];
+  const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
+  const words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "90"];
+  const subject = ["-subj", "/CN=localhost", "-addext", names, "-addext"];
+  const files = ["basicConstraints=CA:FALSE", "-keyout", key_file, "-out", cert_file];
+  await promisify(execFile)("openssl", [...words, ...subject, ...files]);
+  chmodSync(key_file, 0o600);
+  return { cert_file, key_file };
 }
 
 export async function freePort(): Promise<number> {
@@ -133,26 +157,27 @@ export async function configFor(block: string, dir: string): Promise<Yaml> {
   return relocate(merge(base, yamlOf(block)), dir);
 }
 
-/** Keys of a block that nobody proves and nobody waits for. */
-export function unproved(
-  id: string,
-  proofs: readonly Pick<KeyProof, "block" | "key">[],
-  awaited: Readonly<Record<string, string>>,
-): string[] {
+/** Keys of a block that nobody proves. */
+export function unproved(id: string, proofs: readonly Pick<KeyProof, "block" | "key">[]): string[] {
   const proved = new Set(proofs.filter(({ block }) => block === id).map(({ key }) => key));
-  return keysOf(yamlOf(id)).filter((key) => !proved.has(key) && awaited[key] === undefined);
+  return keysOf(yamlOf(id)).filter((key) => !proved.has(key));
+}
+
+async function configOf(proof: KeyProof, dir: string): Promise<Yaml> {
+  const config = await configFor(proof.block, dir);
+  return proof.with === undefined ? config : merge(config, await proof.with(dir));
 }
 
 /** Runs the assertion with the key, and again without it, where it must fail. */
 export async function proveKey(proof: KeyProof, dir: string): Promise<void> {
-  const config = await configFor(proof.block, dir);
+  const config = await configOf(proof, dir);
   const proxy = await startProxy({ config, env: guideEnv });
   await proof.prove(proxy, await sharedUpstream());
   await proxy.stop();
   // What the first run wrote must not prove anything for the second.
   const fresh = join(dir, "again");
   mkdirSync(join(fresh, "logs"), { recursive: true, mode: 0o700 });
-  let other = setKey(await configFor(proof.block, fresh), proof.key, proof.without);
+  let other = setKey(await configOf(proof, fresh), proof.key, proof.without);
   for (const [key, value] of Object.entries(proof.also ?? {})) other = setKey(other, key, value);
   const held = await holds(other, proof);
   expect(held, `${proof.key} makes no difference`).toBe(false);

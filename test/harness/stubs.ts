@@ -277,6 +277,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       listenHost: "127.0.0.1",
       listenPort: 8317,
       tls: false,
+      clientCertificates: "none",
       choosesSuites: true,
       providers: ["a", "b", "one", "two"],
       credentialOwners: ["a", "b", "one", "two"],

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import { policy } from "../../policies/auth.ts";
+import { policy } from "../../policies/auth/index.ts";
 import type { Hooks, Policy, Principal } from "../../src/contract/policy.ts";
 import {
   callOf,

@@ -130,7 +130,7 @@ const rules: readonly (readonly [
       { path: "plugins/dialects/x.ts", text: 'import { a } from "./openai-chat.ts";' },
       { path: "plugins/dialects/x.ts", text: 'import { a } from "../providers/claude.ts";' },
       { path: "plugins/providers/x.ts", text: 'import { a } from "./claude.ts";' },
-      { path: "plugins/providers/x.ts", text: 'import { a } from "../../policies/auth.ts";' },
+      { path: "plugins/providers/x.ts", text: 'import { a } from "../../policies/auth/index.ts";' },
     ],
     [
       { path: "policies/x.ts", text: 'import { a } from "../src/kit/ip.ts";' },
@@ -159,8 +159,8 @@ const rules: readonly (readonly [
         ? "is reached by the registry only"
         : undefined,
     ),
-    [{ path: "src/app.ts", text: 'import { policy } from "../policies/auth.ts";' }],
-    [{ path: "src/registry.gen.ts", text: 'import { policy } from "../policies/auth.ts";' }],
+    [{ path: "src/app.ts", text: 'import { policy } from "../policies/auth/index.ts";' }],
+    [{ path: "src/registry.gen.ts", text: 'import { policy } from "../policies/auth/index.ts";' }],
   ],
   [
     "nothing imports test/",

@@ -2,8 +2,6 @@
  * Refuses every request without a valid client key. It can't stop a stolen key before it is
  * removed or expires. A fault refuses the request; without it the house would be open.
  */
-import { Buffer } from "node:buffer";
-import { hash, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
 import {
   type Attempt,
@@ -15,37 +13,18 @@ import {
   type PolicyHost,
   type Principal,
   type Verdict,
-} from "../src/contract/policy.ts";
-import { isSampleKey, newClientKey } from "../src/kit/client-key.ts";
-import { FailureLedger } from "../src/kit/failure-ledger.ts";
-import { ipRange } from "../src/kit/ip-schema.ts";
-import { createIpSet, hasAddress, type IpSet } from "../src/kit/ip-set.ts";
-import { keyFile } from "../src/kit/key-file.ts";
-import { doc, secret } from "../src/kit/schema.ts";
-import type { Secret } from "../src/kit/secret.ts";
-import { timestamp } from "../src/kit/timestamp.ts";
-
-const names = v.array(v.pipe(v.string(), v.nonEmpty()));
-const keySchema = v.pipe(
-  v.strictObject({
-    id: v.pipe(v.string(), v.regex(/^[\w.@-]{1,64}$/, "use letters, digits and . _ @ -")),
-    user_id: v.optional(v.pipe(v.string(), v.nonEmpty(), v.maxLength(256))),
-    key: v.optional(v.pipe(secret(), v.check(isGoodKey, "is a sample, or too easy to guess"))),
-    key_sha256: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-fA-F]{64}$/, "use 64 hex digits"))),
-    expires: v.optional(timestamp()),
-    models: v.optional(names),
-    providers: v.optional(names),
-    allowed_ips: v.optional(v.pipe(v.array(ipRange()), v.minLength(1, "names no address"))),
-  }),
-  v.check((k) => (k.key === undefined) !== (k.key_sha256 === undefined), "needs key or key_sha256"),
-);
+} from "../../src/contract/policy.ts";
+import { FailureLedger } from "../../src/kit/failure-ledger.ts";
+import { hasAddress } from "../../src/kit/ip-set.ts";
+import { doc } from "../../src/kit/schema.ts";
+import { type Grant, type GrantTable, grantSchema, sha256, toGrants } from "./grants.ts";
 
 const schema = v.strictObject({
   keys: v.optional(
     v.pipe(
-      v.array(keySchema),
+      v.array(grantSchema),
       v.check((keys) => new Set(keys.map((k) => k.id)).size === keys.length, "ids must differ"),
-      doc("Who may use the proxy; none: one key is generated into auth.dir.", {
+      doc("Who may use the proxy, by a key or a certificate; none: one key is made in auth.dir.", {
         example: [{ id: "alice", user_id: "alice@example.com", key: "${ALICE_KEY}" }],
       }),
     ),
@@ -56,19 +35,6 @@ const schema = v.strictObject({
     false,
   ),
 });
-
-/** Grants by the first bits of their digest: few share them, and each is compared whole. */
-type Grants = ReadonlyMap<number, readonly Grant[]>;
-
-/** A key as it is kept: its digest, and what it may do. */
-interface Grant {
-  readonly digest: Buffer;
-  readonly principal: Principal;
-  readonly expiresMs: number;
-  readonly models: ReadonlySet<string> | undefined;
-  readonly providers: ReadonlySet<string> | undefined;
-  readonly addresses: IpSet | undefined;
-}
 
 export const policy = definePolicy({
   name: "auth",
@@ -84,7 +50,7 @@ export const policy = definePolicy({
   create({ keys, allowQueryKey }, host) {
     const grants = toGrants(keys, host);
     const failures = host.keep("failures", () => new FailureLedger(host.clock));
-    const byPrincipal = new Map([...grants.values()].flat().map((g) => [g.principal, g]));
+    const byPrincipal = new Map(grants.all.map((g) => [g.principal, g]));
     const digests = host.keep("digests", () => new WeakMap<Principal, string>());
     for (const { principal, digest } of byPrincipal.values()) {
       digests.set(principal, digest.toString("hex"));
@@ -126,77 +92,21 @@ export const policy = definePolicy({
   },
 });
 
-function isGoodKey(key: Secret): boolean {
-  return !isSampleKey(key.expose());
-}
-
-function toGrants(keys: v.InferOutput<typeof schema>["keys"], host: PolicyHost): Grants {
-  const grants = new Map<number, Grant[]>();
-  const add = (grant: Grant): void => {
-    const index = indexOf(grant.digest);
-    const others = grants.get(index) ?? [];
-    const twin = others.find((other) => other.digest.equals(grant.digest));
-    if (twin !== undefined) {
-      const ids = `${twin.principal.keyId} and ${grant.principal.keyId}`;
-      throw new Error(`${ids} have the same key: only one of them would be enforced`);
-    }
-    grants.set(index, [...others, grant]);
-  };
-  for (const entry of keys) {
-    const stranger = entry.providers?.find((name) => !host.facts.providers.includes(name));
-    if (stranger !== undefined) {
-      const known = host.facts.providers.join(", ");
-      throw new Error(`${entry.id} names the provider \`${stranger}\`; there are ${known}`);
-    }
-    add({
-      digest: entry.key ? sha256(entry.key.expose()) : Buffer.from(entry.key_sha256 ?? "", "hex"),
-      principal: { keyId: entry.id, userId: entry.user_id ?? entry.id },
-      expiresMs: entry.expires ?? Number.POSITIVE_INFINITY,
-      models: entry.models && new Set(entry.models),
-      providers: entry.providers && new Set(entry.providers),
-      addresses: entry.allowed_ips && createIpSet(entry.allowed_ips.map(({ range }) => range)),
-    });
-  }
-  if (keys.length > 0) return grants;
-  const made = keyFile(
-    host.facts.authDir,
-    "client.key",
-    host.facts.serving ? newClientKey : undefined,
-  );
-  if (made === undefined) return grants;
-  if (made.isOpen) host.log.warn("others may read the client key: chmod 600", { path: made.path });
-  host.announce({
-    title: "client key",
-    path: made.path,
-    secret: made.isNew ? made.key.expose() : undefined,
-  });
-  add({
-    digest: sha256(made.key.expose()),
-    principal: { keyId: "generated", userId: "generated" },
-    expiresMs: Number.POSITIVE_INFINITY,
-    models: undefined,
-    providers: undefined,
-    addresses: undefined,
-  });
-  return grants;
-}
-
-/** A zone says nothing about which link an address is on: it is on no list. */
-function indexOf(digest: Buffer): number {
-  return digest.readUIntBE(0, 6);
-}
-
 function identify(
   x: Exchange,
-  grants: Grants,
+  grants: GrantTable,
   failures: FailureLedger,
   host: PolicyHost,
   allowQueryKey: boolean,
 ): Verdict {
   const sent = findKey(x, allowQueryKey);
-  if (sent === undefined) return refuse(x, failures, host, "missing");
-  const digest = sha256(sent);
-  const grant = grants.get(indexOf(digest))?.find((g) => timingSafeEqual(g.digest, digest));
+  // Whoever sends a key means that one, whatever certificate is shown beside it.
+  const certificate = sent === undefined ? x.certificate : undefined;
+  if (sent === undefined && certificate === undefined) {
+    return refuse(x, failures, host, "missing");
+  }
+  const grant =
+    sent === undefined ? grants.ofCertificate(certificate ?? "") : grants.ofKey(sha256(sent));
   if (grant === undefined) return refuse(x, failures, host, "unknown");
   if (!(grant.expiresMs > host.clock.now())) {
     return refuse(x, failures, host, "expired", grant.principal.userId);
@@ -281,8 +191,4 @@ function afterScheme(authorization: string): string | undefined {
   if (authorization.slice(0, scheme.length).toLowerCase() !== scheme) return undefined;
   const key = authorization.slice(scheme.length).trim();
   return key === "" || key.includes(",") || key.includes(" ") ? undefined : key;
-}
-
-function sha256(text: string): Buffer {
-  return hash("sha256", text, "buffer");
 }
