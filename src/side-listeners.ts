@@ -30,6 +30,12 @@ export interface Preparation {
   discard(): void;
 }
 
+/** These listeners speak plain HTTP, over which it must not be sent (RFC 6797, 7.2). */
+function withoutHsts(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const { "strict-transport-security": _, ...rest } = headers;
+  return rest;
+}
+
 /**
  * The listeners of policies, such as that of the metrics. One lives through reloads as long as its
  * name, host and port stay; who answers behind it changes with the generation.
@@ -48,7 +54,7 @@ export class SideListeners {
   ) {
     this.#runtime = runtime;
     this.#log = log;
-    this.#headers = headers;
+    this.#headers = () => withoutHsts(headers());
   }
 
   /** Where each can be reached, by name. */
