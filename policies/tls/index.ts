@@ -29,6 +29,7 @@ export const policy = definePolicy({
       minVersion: `${root}.min_version`,
       cipherSuites: `${root}.cipher_suites`,
       certificates: `${root}.certificates`,
+      http2: `${root}.http2`,
       clientCaFile: `${root}.client_ca_file`,
       clientAuth: `${root}.client_auth`,
       redirectPort: `${root}.http_redirect_port`,
@@ -41,6 +42,10 @@ export const policy = definePolicy({
     if (settings.cipherSuites !== undefined && !host.facts.choosesSuites) {
       const mend = "leave it out (its own three are good), or use the executable, Bun or Node";
       throw configFault(`${root}.cipher_suites`, "can't be enforced on this runtime", mend);
+    }
+    if (settings.http2 && !host.facts.speaksHttp2) {
+      const mend = "leave it out, or use the executable or Bun";
+      throw configFault(`${root}.http2`, "is not to be had on this runtime", mend);
     }
     // Loaded where it is used, and in this order: the library of certificates is slow to start.
     await import("reflect-metadata");
@@ -72,6 +77,7 @@ export const policy = definePolicy({
         plan.secure({
           identities: toIdentities(certificates),
           minVersion: settings.minVersion,
+          http2: settings.http2,
           ciphers: chosen.map(({ openssl }) => openssl).join(":"),
           clientCa,
           clientAuth: clientCa === undefined ? undefined : (settings.clientAuth ?? "require"),

@@ -69,6 +69,10 @@ export const schema = v.strictObject({
     ),
     [],
   ),
+  http2: v.optional(
+    v.pipe(v.boolean(), doc("Also speak HTTP/2 with clients that offer it by ALPN.")),
+    false,
+  ),
   clientCaFile: v.optional(
     v.pipe(file, doc("Authorities of client certificates, PEM.", { example: "/tls/clients.crt" })),
   ),

@@ -18,6 +18,8 @@ export interface TlsPlan {
   /** The first one answers where no name fits. */
   readonly identities: readonly TlsIdentity[];
   readonly minVersion: "1.2" | "1.3";
+  /** Whether clients may choose HTTP/2 by ALPN (RFC 9113, 3.2). */
+  readonly http2: boolean;
   /** Suites of TLS 1.2 by OpenSSL's names, joined by colons. */
   readonly ciphers: string;
   /** Authorities of client certificates, PEM. */

@@ -61,7 +61,7 @@ function open(
     maxRequestBodySize: runtimeBodyBytes,
     // Bun's error page for developers shows messages, paths and source.
     development: false,
-    ...(tls !== undefined && { tls: toBunTls(tls) }),
+    ...(tls !== undefined && { tls: toBunTls(tls), http2: tls.http2 }),
     fetch: (request) => options.handle(request, transport),
     error(error) {
       return new Response(null, { status: 500, headers: { ...options.onError(error) } });
@@ -222,6 +222,7 @@ export const bunRuntime: Runtime = {
   compiled: Bun.isStandaloneExecutable,
   gaps: [],
   choosesSuites: true,
+  speaksHttp2: true,
   tellsCertificates: false,
   listen,
   openPool,

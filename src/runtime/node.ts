@@ -42,6 +42,7 @@ export function createNodeRuntime(name: "node" | "deno", version: string): Runti
     compiled: false,
     // Deno's TLS has three suites for each kind of key, and takes no list.
     choosesSuites: name === "node",
+    speaksHttp2: false,
     tellsCertificates: name === "node",
     gaps: proxyGaps(nodeVersion, process.env),
     listen,

@@ -9,6 +9,8 @@ export interface Runtime {
   readonly compiled: boolean;
   /** Whether its TLS obeys a list of cipher suites. */
   readonly choosesSuites: boolean;
+  /** Whether a listener knows HTTP/2. */
+  readonly speaksHttp2: boolean;
   /** Whether a listener tells whose certificate a client has shown. */
   readonly tellsCertificates: boolean;
   /** What it can't do as the others do, here and now. */
