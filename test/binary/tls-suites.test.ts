@@ -7,7 +7,14 @@ import { makeSelfSigned } from "../../src/kit/self-signed.ts";
 import { type KeyKind, suites } from "../../src/kit/tls-suites.ts";
 import { cleanUp } from "../harness/cleanup.ts";
 import { curl, shake, suiteOf } from "../harness/handshake.ts";
-import { makeDir, needBinary, type ProxyRuntime, startProxy } from "../harness/proxy.ts";
+import {
+  configOf,
+  makeDir,
+  needBinary,
+  type ProxyRuntime,
+  runBinary,
+  startProxy,
+} from "../harness/proxy.ts";
 
 let dir = "";
 beforeAll(async () => {
@@ -97,10 +104,17 @@ describe.each(all)("on %s", (runtime) => {
     await stop();
   });
 
-  test("an ECDSA and an RSA certificate, each with its suites", async () => {
+  test("an ECDSA and an RSA certificate: each for its name, or a start-up error", async () => {
     const { server } = tls("RSA");
     const { cert_file, key_file } = server.tls;
     const config = tls("ECDSA", { certificates: [{ cert_file, key_file, hosts: ["rsa.test"] }] });
+    if (runtime === "node") {
+      const file = join(dir, "config.yaml");
+      writeFileSync(file, JSON.stringify(configOf(dir, config)));
+      const { code, err } = await runBinary(["check", "--config", file], { runtime });
+      expect([code, err]).toEqual([78, expect.stringContaining("would show the wrong one")]);
+      return;
+    }
     const { url, stop } = await startProxy({ runtime, config });
     for (const [name, kind] of [
       ["rsa.test", "RSA"],

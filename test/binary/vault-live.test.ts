@@ -103,7 +103,7 @@ test("two proxies that share the directory lose nothing, and both have all at on
     const auths = await list(proxy);
     expect(auths.map(({ id }) => id).sort()).toEqual([...ids].sort());
     expect(auths.every(({ encrypted }) => encrypted)).toBe(true);
-    ids.forEach((id, i) => expect(lastOf(auths, id)).toBe(token(i).slice(-4)));
+    expect(ids.map((id) => lastOf(auths, id))).toEqual(ids.map((_id, i) => token(i).slice(-4)));
     await until("both use them", async () => {
       const reply = await fetch(`${proxy.url}/v0/management/plan`, {
         headers: { authorization: `Bearer ${managementKey}` },
