@@ -10,7 +10,7 @@ import { makeDir, needBinary, runBinary } from "../harness/proxy.ts";
 beforeAll(needBinary);
 afterAll(cleanUp);
 
-/** What doctor finds where a line of the guide's checklists is not kept; empty: only people can see. */
+/** What doctor finds where a line of the checklists is not kept; empty: only people can see it. */
 const checklist: Readonly<Record<string, readonly string[]>> = {
   "Never commit credentials to version control": ["files-tracked-by-git"],
   "Use pre-commit hooks to scan for secrets": ["checklist-repository"],
