@@ -144,6 +144,7 @@ async function assembleWith(
         : runtime.tellsCertificates
           ? "told"
           : "untold",
+    mixesKeyKinds: runtime.mixesKeyKinds,
     speaksHttp2: runtime.speaksHttp2,
     choosesSuites: runtime.choosesSuites,
     providers: providers.map(({ name }) => name),

@@ -49,10 +49,10 @@ export const policy = definePolicy({
     }
     // Loaded where it is used, and in this order: the library of certificates is slow to start.
     await import("reflect-metadata");
-    const { chooseSuites, readCertificates, readClientCa, toIdentities } = await import(
-      "./material.ts"
-    );
+    const { chooseSuites, readCertificates, readClientCa, refuseMixedKinds, toIdentities } =
+      await import("./material.ts");
     const certificates = readCertificates(settings, host.clock.now());
+    if (!host.facts.mixesKeyKinds) refuseMixedKinds(certificates);
     const chosen = chooseSuites(settings, certificates);
     const clientCa = readClientCa(settings, host.clock.now());
     for (const { title, evidence, mend } of warningsOf(certificates, host.clock.now())) {

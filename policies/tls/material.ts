@@ -67,6 +67,19 @@ function refuseClash(others: readonly Served[]): void {
 }
 
 /**
+ * Some runtimes would show clients of the other kind a certificate that is not their host's.
+ * @throws a fault of the configuration when keys are of two kinds
+ */
+export function refuseMixedKinds([first, ...others]: readonly Served[]): void {
+  const other = others.find(({ pair }) => pair.kind !== first?.pair.kind);
+  if (first === undefined || other === undefined) return;
+  const kinds = `${other.file} has an ${other.pair.kind} key, and ${first.file} an ${first.pair.kind} key`;
+  const message = `${kinds}: this runtime would show the wrong one`;
+  const mend = "take keys of one kind for all names, or use the executable, Bun or Deno";
+  throw configFault("server.tls.certificates", message, mend);
+}
+
+/**
  * The suites to offer, in their order.
  * @throws a fault of the configuration when a certificate would be left without one
  */

@@ -334,6 +334,8 @@ export interface HostFacts {
   readonly tls: boolean;
   /** Whether the certificates of clients are asked for, and whether this runtime tells whose. */
   readonly clientCertificates: "none" | "untold" | "told";
+  /** Whether names may have certificates with another kind of key than the first one's. */
+  readonly mixesKeyKinds: boolean;
   /** Whether this runtime's listener knows HTTP/2. */
   readonly speaksHttp2: boolean;
   /** Whether this runtime's TLS obeys a list of cipher suites. */

@@ -222,6 +222,7 @@ export const bunRuntime: Runtime = {
   compiled: Bun.isStandaloneExecutable,
   gaps: [],
   choosesSuites: true,
+  mixesKeyKinds: true,
   speaksHttp2: true,
   tellsCertificates: false,
   listen,

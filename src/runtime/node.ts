@@ -42,6 +42,8 @@ export function createNodeRuntime(name: "node" | "deno", version: string): Runti
     compiled: false,
     // Deno's TLS has three suites for each kind of key, and takes no list.
     choosesSuites: name === "node",
+    // Node keeps the first certificate beside that of the name, and OpenSSL prefers ECDSA.
+    mixesKeyKinds: name === "deno",
     speaksHttp2: false,
     tellsCertificates: name === "node",
     gaps: proxyGaps(nodeVersion, process.env),

@@ -9,6 +9,8 @@ export interface Runtime {
   readonly compiled: boolean;
   /** Whether its TLS obeys a list of cipher suites. */
   readonly choosesSuites: boolean;
+  /** Whether names may have certificates with another kind of key than the first one's. */
+  readonly mixesKeyKinds: boolean;
   /** Whether a listener knows HTTP/2. */
   readonly speaksHttp2: boolean;
   /** Whether a listener tells whose certificate a client has shown. */

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { makeAuthsPlace } from "../harness/auths-place.ts";
+import { makeAuthsPlace, vaultKeys } from "../harness/auths-place.ts";
 import { cleanUp } from "../harness/cleanup.ts";
-import { binary, cleanEnv, makeDir, needBinary } from "../harness/proxy.ts";
+import { binary, cleanEnv, makeDir, needBinary, startProxy } from "../harness/proxy.ts";
 
 beforeAll(needBinary);
 afterAll(cleanUp);
@@ -41,9 +41,76 @@ test("as uid 65534: a closed directory is told with its mend, and after that it 
   expect(run("auths", "remove", "claude").status).toBe(0);
 });
 
+test("a wrong key: refused with the key's id, told how to mend, and the file is untouched", () => {
+  const place = makeAuthsPlace();
+  expect(place.run(["add", "claude"], "sk-ant-api03-Zk3vQ9xT7mW2Lw8R").code).toBe(0);
+  const file = join(place.auths, "claude.json");
+  const sealed = readFileSync(file, "utf8");
+  const { kid } = JSON.parse(sealed) as { kid: string };
+  place.encryption({ enabled: true, keys: [vaultKeys[1]] });
+  for (const args of [["list"], ["rotate"], ["add", "claude", "--replace"]]) {
+    const { code, out, err } = place.run(args, "sk-ant-api03-Zk3vQ9xT7mW2Lw8R");
+    expect([args, code]).not.toEqual([args, 0]);
+    expect(out + err).toContain(kid);
+    expect(out + err).not.toContain(vaultKeys[1]);
+    expect(readFileSync(file, "utf8")).toBe(sealed);
+  }
+  // One of two keys fits: its file serves, the other is refused alone.
+  place.encryption({ enabled: true, keys: [vaultKeys[1], vaultKeys[0]] });
+  expect(place.run(["add", "openai"], "sk-proj-Zk3vQ9xT7mW2Lw8R5n").code).toBe(0);
+  place.encryption({ enabled: true, keys: [vaultKeys[1]] });
+  const { code, out } = place.run(["list", "--json"]);
+  const { credentials, refused } = JSON.parse(out);
+  expect([code, credentials.length, refused.length]).toEqual([1, 1, 1]);
+  expect(refused[0]).toMatchObject({ file: "claude.json", reason: "wrong_key" });
+  expect(readFileSync(file, "utf8")).toBe(sealed);
+});
+
 const ownMounts = isRoot ? ["-m"] : ["-rm"];
 const canMount =
   spawnSync("unshare", [...ownMounts, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0;
+
+// Issue 5: without a mount of its own a directory can't be read only for root.
+test.skipIf(!canMount)(
+  "read only: it serves what is there, and writes are refused as a whole",
+  async () => {
+    const managementKey = "cpm_test-Kx7Qm2vZ9d4Lw8Rb1Tn6Yc3Hs5Jf0Gp";
+    const script = [
+      "for last; do :; done",
+      'auths="$(dirname "$last")/auths"',
+      'mount --bind "$auths" "$auths" && mount -o remount,bind,ro "$auths" && exec "$@"',
+    ].join("\n");
+    const credential = { type: "api_key", token: "sk-ant-api03-Zk3vQ9xT7mW2Lw8R" };
+    const proxy = await startProxy({
+      config: { management: { key: managementKey }, state: { store: "memory" } },
+      wrap: ["unshare", ...ownMounts, "sh", "-c", script, "sh"],
+      prepare(dir) {
+        mkdirSync(join(dir, "auths"), { mode: 0o700 });
+        writeFileSync(join(dir, "auths/claude.json"), JSON.stringify(credential), { mode: 0o600 });
+      },
+    });
+    const manage = async (method: string, path: string, body?: object) => {
+      const headers = {
+        ...{ authorization: `Bearer ${managementKey}`, "content-type": "application/json" },
+      };
+      const init = { method, headers, ...(body && { body: JSON.stringify(body) }) };
+      const reply = await fetch(`${proxy.url}/v0/management/auths${path}`, init);
+      return { status: reply.status, text: await reply.text() };
+    };
+    expect((await proxy.get("/readyz")).status).toBe(200);
+    const added = await manage("POST", "", { provider: "claude", id: "new", ...credential });
+    expect([added.status, added.text]).toEqual([409, expect.stringContaining("EROFS")]);
+    expect(added.text).toContain("mount it writable");
+    expect(added.text).not.toContain(credential.token);
+    const removed = await manage("DELETE", "/claude");
+    expect([removed.status, removed.text]).toEqual([409, expect.stringContaining("EROFS")]);
+    const { auths } = JSON.parse((await manage("GET", "")).text);
+    expect(auths.map(({ id }: { id: string }) => id)).toEqual(["default"]);
+    expect(proxy.stderr()).not.toContain(credential.token);
+    expect(await proxy.stop()).toBe(0);
+  },
+  30_000,
+);
 
 // Issue 5: without a mount of its own there is no disk that may be filled.
 test.skipIf(!canMount)(

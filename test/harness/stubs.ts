@@ -278,6 +278,7 @@ export function createStubHost(facts: Partial<PolicyHost["facts"]> = {}): StubHo
       listenPort: 8317,
       tls: false,
       clientCertificates: "none",
+      mixesKeyKinds: true,
       speaksHttp2: true,
       choosesSuites: true,
       providers: ["a", "b", "one", "two"],

@@ -5,11 +5,13 @@ import { coverage } from "./coverage.ts";
 
 const root = join(import.meta.dirname, "..");
 
-/** The listed rows of sections D, E, H, J, K and L. */
+/** The listed rows of sections C, D, E, H, I, J, K and L. */
 const listed = [
+  ...[33, 34, 37, 38, 39, 42, 44],
   ...[47, 48, 51, 54, 56, 58],
   ...[61, 63, 65, 67, 69, 71, 72, 75],
   ...[103, 106, 109, 112],
+  ...[113, 115, 116, 117, 122, 124, 126, 127],
   ...[131, 133, 134],
   ...[139, 141, 142, 146],
   ...[149, 150, 152],
@@ -26,8 +28,7 @@ test("every row is there, once", () => {
 });
 
 test.each(coverage)("row $row: $what", ({ by }) => {
-  if (typeof by === "string") expect(by).toMatch(/^issue [578]$/);
-  else expect(problemOf(by)).toBeUndefined();
+  expect(problemOf(by)).toBeUndefined();
 });
 
 test("a test that is gone would be noticed", () => {
