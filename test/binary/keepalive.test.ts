@@ -34,7 +34,7 @@ const quiet =
     return wire.endChunks();
   };
 const chunk = (content: string, finish: string | null = null): string =>
-  `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] })}\n\n`;
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta: { role: "assistant", content }, finish_reason: finish }] })}\n\n`;
 const event = (type: string, content: object): string =>
   `event: ${type}\ndata: ${JSON.stringify({ type, ...content })}\n\n`;
 const delta = (text: string): string =>
