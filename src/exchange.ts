@@ -52,6 +52,10 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   deadlineCode: ErrorCode = "upstream_timeout";
   /** Why it was stopped from outside: deadline, revocation, shutdown. */
   stopped: Refusal | undefined = undefined;
+  /** When something of it moved last, in coarse monotonic milliseconds. */
+  movedMs = 0;
+  /** What it does while nothing moves. */
+  quiet: { readonly afterMs: number; tell(): void } | undefined = undefined;
   /** What is given back when it ends, at the latest. */
   held: { release(): void } | undefined = undefined;
   /** How the phase it is in can be interrupted. */
@@ -164,8 +168,10 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
 
   /** Moves the deadline of the running phase, from the coarse clock, but never past `latestMs`. */
   extend(code: ErrorCode, withinMs: number, latestMs: number): void {
+    const nowMs = this.#house.live.coarseMs;
+    this.movedMs = nowMs;
     this.deadlineCode = code;
-    this.deadlineMs = Math.min(this.#house.live.coarseMs + withinMs, latestMs);
+    this.deadlineMs = Math.min(nowMs + withinMs, latestMs);
   }
 
   stop(refusal: Refusal): void {
@@ -191,6 +197,11 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   }
 
   beat(nowMs: number): void {
+    const { quiet } = this;
+    if (quiet !== undefined && nowMs - this.movedMs >= quiet.afterMs) {
+      this.movedMs = nowMs;
+      quiet.tell();
+    }
     if (this.deadlineMs <= nowMs) this.stop({ code: this.deadlineCode });
     else if (this.#clientGone !== undefined && this.isClientGone) {
       const cancel = this.#clientGone;
@@ -250,6 +261,7 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
     this.#house.live.remove(this);
     this.held?.release();
     this.interrupt = undefined;
+    this.quiet = undefined;
     this.route.pipeline.finish(this, {
       kind: end.kind,
       status: end.status,

@@ -113,6 +113,7 @@ export function createGeneration(parts: GenerationParts): Generation {
       bodyBytesInFlight: server.bodyBytesInFlight,
       bodyTimeoutMs: server.bodyTimeout,
       writeStallMs: server.writeStall,
+      keepaliveMs: server.keepalive,
     },
     budget: house.budget,
     free: parts.runtime.free ?? (() => {}),

@@ -28,7 +28,7 @@ import { causeOf, classOf, passError, readUpstreamError, toRefusal } from "./ups
 
 /** What a call needs of its generation. */
 export interface CallHouse extends ReplyHouse {
-  readonly limits: BodyLimits & { readonly writeStallMs: number };
+  readonly limits: BodyLimits & ReplyHouse["limits"];
   readonly budget: BodyBudget;
   /** Gives the memory of a long body back at once. */
   readonly free: Free;

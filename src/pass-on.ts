@@ -21,7 +21,11 @@ const encoder = new TextEncoder();
 
 /** What a reply needs of its generation. */
 export interface ReplyHouse {
-  readonly limits: { readonly writeStallMs: number };
+  readonly limits: {
+    readonly writeStallMs: number;
+    /** After how much silence an event stream gets a comment; undefined: never. */
+    readonly keepaliveMs: number | undefined;
+  };
   openStream(source: ByteSource, request: Request): ReadableStream<Uint8Array>;
 }
 
@@ -102,7 +106,12 @@ export function passChunks(
 ): MaybePromise<Response> {
   const { status } = head;
   if (head.stream) head.headers["x-accel-buffering"] = "no";
-  const limits = { idleMs, totalAtMs, writeStallMs: house.limits.writeStallMs };
+  const isEvents = head.stream && eventType.test(head.headers["content-type"] ?? "");
+  const { writeStallMs, keepaliveMs } = house.limits;
+  const limits = {
+    ...{ idleMs, totalAtMs, writeStallMs },
+    keepaliveMs: isEvents ? keepaliveMs : undefined,
+  };
   return send(x, head, (refusal) => {
     if (refusal !== undefined) {
       upstream.cancel();

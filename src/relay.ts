@@ -28,6 +28,16 @@ export interface RelayLimits {
   readonly totalAtMs: number;
   /** Longest that the client may leave bytes unread, in milliseconds. */
   readonly writeStallMs: number;
+  /** After how much silence the client gets a comment, in milliseconds; undefined: never. */
+  readonly keepaliveMs?: number | undefined;
+}
+
+const keepalive = new TextEncoder().encode(": keep-alive\n\n");
+const [lineFeed, carriageReturn] = [10, 13];
+
+/** A blank line that ends as HTTP's lines do. */
+function isAfterCrLf(bytes: Uint8Array): boolean {
+  return bytes.at(-2) === carriageReturn && bytes.at(-3) === lineFeed;
 }
 
 /** How a relay ended; `refusal` is absent when the body went through whole. */
@@ -52,6 +62,8 @@ export class Relay implements ByteSource {
   #sink: ByteSink | undefined = undefined;
   #bytes = 0;
   #ended = false;
+  /** What went out last. */
+  #last: Uint8Array | undefined = undefined;
 
   constructor(
     x: RunningExchange,
@@ -74,7 +86,10 @@ export class Relay implements ByteSource {
     this.#sink = sink;
     // Stopped before the client could be told: it is told now.
     if (this.#x.stopped !== undefined) return this.#stop(this.#x.stopped);
-    const { idleMs, totalAtMs, writeStallMs } = this.#limits;
+    const { idleMs, totalAtMs, writeStallMs, keepaliveMs } = this.#limits;
+    if (keepaliveMs !== undefined) {
+      this.#x.quiet = { afterMs: keepaliveMs, tell: () => this.#comment() };
+    }
     try {
       for (;;) {
         this.#x.extend("upstream_timeout", idleMs, totalAtMs);
@@ -86,6 +101,7 @@ export class Relay implements ByteSource {
         this.#bytes += value.byteLength;
         const out = this.#tap.turn === undefined ? value : this.#tap.turn(value);
         if (out === undefined) continue;
+        this.#last = out;
         const full = sink.write(out);
         if (full === undefined) continue;
         this.#x.extend("client_stalled", writeStallMs, totalAtMs);
@@ -99,6 +115,17 @@ export class Relay implements ByteSource {
       return;
     }
     this.#finish(this.#tap.end(), { code: "upstream_truncated" });
+  }
+
+  /** A comment (WHATWG HTML, 9.2.6), if what went out last has ended an event. */
+  #comment(): void {
+    const last = this.#last;
+    // Before the first byte nothing is known of the answer, and a client that reads nothing needs
+    // no sign of life.
+    if (last === undefined || this.#ended || this.#x.deadlineCode === "client_stalled") return;
+    const [before, end] = [last.at(-2), last.at(-1)];
+    const isBetween = end === lineFeed && (before === lineFeed || isAfterCrLf(last));
+    if (isBetween) void this.#sink?.write(keepalive);
   }
 
   gone(): void {

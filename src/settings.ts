@@ -64,9 +64,17 @@ const server = v.strictObject({
     v.pipe(duration({ min: "1ms" }), doc("How long a client may leave an answer unread.")),
     "60s",
   ),
+  keepalive: v.optional(
+    v.pipe(
+      duration({ min: "1s", max: "1h" }),
+      doc("After how much silence of its provider a stream gets a comment; none: never.", {
+        example: "15s",
+      }),
+    ),
+  ),
 });
 
-/** What listens, and its limits. */
+/** What listens, and its limits; and what streams do while their provider is silent. */
 export const serverClaims = {
   name: "server",
   schema: server,
@@ -82,6 +90,7 @@ export const serverClaims = {
     bodyTimeout: "server.limits.body_timeout",
     streamIdle: "server.limits.stream_idle",
     writeStall: "server.limits.write_stall",
+    keepalive: "streaming.keepalive",
   },
 } as const;
 export type ServerSettings = v.InferOutput<typeof server>;

@@ -22,7 +22,10 @@ import {
 import { sleep } from "./harness/wait.ts";
 
 const keys = defineFactKeys(["model", "stream"]);
-const limits = { bodyBytes: 1000, bodyBytesInFlight: 4000, bodyTimeoutMs: 1000, writeStallMs: 500 };
+const limits = {
+  ...{ bodyBytes: 1000, bodyBytesInFlight: 4000, bodyTimeoutMs: 1000 },
+  ...{ writeStallMs: 500, keepaliveMs: undefined },
+};
 const encoder = new TextEncoder();
 
 interface Told {

@@ -299,3 +299,62 @@ describe("relay", () => {
     expect(r.ends).toMatchObject([{ clientGone: true, refusal: undefined }]);
   });
 });
+
+describe("a comment in a quiet stream", () => {
+  const comment = ": keep-alive\n\n";
+  const keepaliveMs = 200;
+  type Case = readonly [name: string, parts: readonly string[], expected: readonly string[]];
+  const cases: readonly Case[] = [
+    ["between events", ["data: a\n\n"], [comment, comment]],
+    ["whose lines end as HTTP's", ["data: a\r\n\r\n"], [comment, comment]],
+    ["not before the first byte", [], []],
+    ["not within an event", ["data: a\n"], []],
+    ["not within a line", ["data: a\n\ndata: b"], []],
+    ["not after CR LF alone", ["data: a\r\n"], []],
+  ];
+  test.each(cases)("%s", async (_name, parts, expected) => {
+    const r = setUp({ limits: { keepaliveMs } });
+    const running = r.run();
+    for (const part of parts) {
+      r.feed(part);
+      await sleep(0);
+    }
+    for (const ms of [100, 100, 100, 100]) await r.wait(ms);
+    expect(r.written).toEqual([...parts, ...expected]);
+    r.finish();
+    await running;
+  });
+
+  test("does not put off the deadline of the provider", async () => {
+    const r = setUp({ limits: { keepaliveMs } });
+    const running = r.run();
+    r.feed("data: a\n\n");
+    await sleep(0);
+    for (let i = 0; i < 10; i++) await r.wait(100);
+    await running;
+    expect(r.ends).toMatchObject([{ refusal: { code: "upstream_timeout" } }]);
+  });
+
+  test("is not for a client that reads nothing, nor without the setting, nor after the end", async () => {
+    const slow = setUp({ limits: { keepaliveMs, writeStallMs: 900 } });
+    slow.blockWrites();
+    const running = slow.run();
+    slow.feed("data: a\n\n");
+    await sleep(0);
+    for (let i = 0; i < 4; i++) await slow.wait(100);
+    expect(slow.written).toEqual(["data: a\n\n"]);
+    slow.unblock();
+    slow.finish();
+    await running;
+    await slow.wait(1000);
+    expect(slow.written).toEqual(["data: a\n\n", "[close]"]);
+    const off = setUp();
+    const other = off.run();
+    off.feed("data: a\n\n");
+    await sleep(0);
+    await off.wait(900);
+    expect(off.written).toEqual(["data: a\n\n"]);
+    off.finish();
+    await other;
+  });
+});

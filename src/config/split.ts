@@ -16,6 +16,7 @@ import {
   type ListTree,
   type MapTree,
   type Path,
+  segmentOf,
   type Tree,
 } from "./tree.ts";
 
@@ -130,7 +131,7 @@ function splitList(
       if (repeated || id === undefined) return withoutClaimed(item, next);
     }
     if (id !== undefined) ids.add(id);
-    const below = [...path, id ?? String(i)];
+    const below = [...path, segmentOf(item, i)];
     return (
       distribute(split, above === undefined ? withoutId(item) : item, next, below, above) ?? item
     );

@@ -95,6 +95,13 @@ export function idOf(item: Tree): string | undefined {
   return id.text in Object.prototype ? undefined : id.text;
 }
 
+/** How a path names an item of a list: by its `id`, unless a variable, which is shown nowhere. */
+export function segmentOf(item: Tree, index: number): string {
+  const id = item.kind === "map" ? item.entries.get("id")?.tree : undefined;
+  const isOpen = id?.kind === "scalar" && id.variables.length === 0 && !id.isSecret;
+  return (isOpen ? idOf(item) : undefined) ?? String(index);
+}
+
 /** Reads a dotted path; keys may hold dots themselves, so the file decides where it is split. */
 export function splitPath(root: Tree, dotted: string): string[] {
   const parts = dotted === "" ? [] : dotted.split(".");
