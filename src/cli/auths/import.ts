@@ -8,6 +8,7 @@ import { type CommandContext, exitCodes } from "../frame.ts";
 import { isSame } from "./compare.ts";
 import { type Foreign, fromAuthFile, isFields, type Skipped } from "./foreign.ts";
 import { fromConfig } from "./foreign-config.ts";
+import { withProgress } from "./progress.ts";
 import { withPlace } from "./source.ts";
 
 /** Largest file to look into, in bytes. */
@@ -24,18 +25,17 @@ interface Done {
 
 /** Takes over the credentials of CLIProxyAPI; its files stay as they are. */
 export function run(context: CommandContext): Promise<number> {
-  const { options, positionals } = context;
-  const found = merge(positionals.flatMap(readPath));
+  const found = merge(context.positionals.flatMap(readPath));
   return withPlace(context, async (place) => {
-    const { done, skipped } = await takeOver(place, found, options);
+    const { done, skipped } = await takeOver(context, place, found);
     return tell(context, place, done, [...found.skipped, ...skipped], found.config);
   });
 }
 
 async function takeOver(
+  { io, options }: CommandContext,
   { dir, providers, vault }: AuthPlace,
   { candidates }: Foreign,
-  options: CommandContext["options"],
 ): Promise<{ readonly done: readonly Done[]; readonly skipped: readonly Skipped[] }> {
   const done: Done[] = [];
   const skipped: Skipped[] = [];
@@ -43,27 +43,27 @@ async function takeOver(
   const owners = [...new Set([...providers, ...candidates.map(({ provider }) => provider)])];
   const store = openAuthStore(dir, owners, vault, true);
   const known = store.list().credentials;
-  for (const { provider, id, content, notes } of candidates) {
+  await withProgress(io, candidates, async ({ provider, id, content, notes }) => {
     // A configured provider would take the file for its own until this one is configured.
     const thief = providers.find((name) => name !== provider && provider.startsWith(`${name}-`));
     if (thief !== undefined && !providers.includes(provider)) {
       const why = `configure the provider ${provider} first: ${thief} would take the file for its own`;
       skipped.push({ what: `${provider} ${id}`, why });
-      continue;
+      return;
     }
     const old = known.find((one) => one.provider === provider && one.id === id);
     if (old !== undefined && isSame(old.content, content)) {
       done.push({ provider, id, result: "unchanged", notes: [] });
-      continue;
+      return;
     }
     if (old !== undefined && options.replace !== true) {
       done.push({ provider, id, result: "differs", notes: ["use --replace to replace it"] });
-      continue;
+      return;
     }
     const dated = { created_at: new Date().toISOString(), ...content };
     if (options["dry-run"] !== true) await store.write(provider, id, dated);
     done.push({ provider, id, result: old === undefined ? "added" : "replaced", notes });
-  }
+  });
   return { done, skipped };
 }
 

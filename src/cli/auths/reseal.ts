@@ -4,6 +4,7 @@ import { noteKey } from "../../kit/key-check.ts";
 import { escapeControls } from "../../kit/redact.ts";
 import type { AuthPlace } from "../../vault.ts";
 import { type CommandContext, exitCodes } from "../frame.ts";
+import { withProgress } from "./progress.ts";
 import { needsKey, withPlace } from "./source.ts";
 
 interface Resealed {
@@ -58,8 +59,7 @@ async function reseal(
     return one.form !== "encrypted" || (all && one.keyId !== vault.sealsWith?.id);
   });
   done.unchanged = credentials.length - todo.length;
-  for (const [i, { file, path }] of todo.entries()) {
-    if (io.errIsTerminal) io.err(`\r${i} of ${todo.length} `);
+  await withProgress(io, todo, async ({ file, path }) => {
     try {
       if ((await store.reseal(file)) === "sealed") done.sealed += 1;
       else done.unchanged += 1;
@@ -68,8 +68,7 @@ async function reseal(
       // Removed or changed since it was listed.
       if (error.code !== "not_found") done.refused.push(`${path}: ${error.message}`);
     }
-  }
-  if (io.errIsTerminal && todo.length > 0) io.err("\r\u001b[K");
+  });
   return done;
 }
 
