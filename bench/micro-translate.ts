@@ -8,7 +8,7 @@ import type { Dialect } from "../src/contract/plugin.ts";
 import { SseDecoder } from "../src/kit/sse-decoder.ts";
 import { translateRequest } from "../src/translate/request.ts";
 import { EventTidier } from "../src/translate/tidy-events.ts";
-import { agentRequest, pairs, translationOf } from "../test/translate/conversation.ts";
+import { agentRequest, pairs, translationOf } from "./conversation.ts";
 
 const rounds = 15;
 const requests = 40;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
+import { agentRequest, dialects, pairs, translationOf } from "../../bench/conversation.ts";
 import type { NeutralPart, NeutralRequest } from "../../src/contract/neutral.ts";
 import type { Told } from "../../src/contract/translation.ts";
 import { translateRequest } from "../../src/translate/request.ts";
-import { agentRequest, dialects, pairs, translationOf } from "./conversation.ts";
 
 const told = (): Told => ({ dropped: new Set(), changed: new Set() });
 const asked = { model: "m", stream: true };

@@ -1,17 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { agentRequest, dialects, pairs, translationOf } from "../../bench/conversation.ts";
 import type { NeutralEvent } from "../../src/contract/neutral.ts";
 import { SseDecoder } from "../../src/kit/sse-decoder.ts";
-import {
-  agentRequest,
-  dialects,
-  eventsOfReply,
-  gathered,
-  pairs,
-  readStream,
-  streamOf,
-  translationOf,
-} from "./conversation.ts";
+import { eventsOfReply, gathered, readStream, streamOf } from "./conversation.ts";
 
 const request = agentRequest(1);
 const encoder = new TextEncoder();
