@@ -104,6 +104,47 @@ const providers = v.strictObject({
     ),
     {},
   ),
+  proxyUrl: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(
+        secret(),
+        doc("HTTP proxy that it is called through; none: what the environment says.", {
+          example: "http://proxy.example.com:3128",
+        }),
+      ),
+    ),
+    {},
+  ),
+  caFile: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(
+        text,
+        doc("Authorities that its certificate is checked by, in place of the usual ones; PEM.", {
+          example: "/tls/company-ca.crt",
+        }),
+      ),
+    ),
+    {},
+  ),
+  certFile: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(
+        text,
+        doc("Client certificate that it is shown, PEM.", { example: "/tls/client.crt" }),
+      ),
+    ),
+    {},
+  ),
+  keyFile: v.optional(
+    v.record(
+      v.string(),
+      v.pipe(text, doc("Key of the client certificate, PEM.", { example: "/tls/client.key" })),
+    ),
+    {},
+  ),
   allowInsecure: v.optional(
     v.record(
       v.string(),
@@ -173,6 +214,10 @@ export const providerClaims = {
     weight: "providers.*.weight",
     selection: "providers.*.selection",
     dialects: "providers.*.dialects",
+    proxyUrl: "providers.*.proxy_url",
+    caFile: "providers.*.tls.ca_file",
+    certFile: "providers.*.tls.cert_file",
+    keyFile: "providers.*.tls.key_file",
     allowInsecure: "providers.*.allow_insecure",
     firstByte: "providers.*.timeout.first_byte",
     idle: "providers.*.timeout.idle",

@@ -1,19 +1,14 @@
+import type { ConfigPlaces } from "./config/places.ts";
 import type { ConfigProblem } from "./config/problems.ts";
 import type { Provider } from "./contract/plugin.ts";
 import { CredentialShelf } from "./credential-shelf.ts";
 import type { FoundCredentials } from "./credentials.ts";
 import type { ProviderSettings } from "./provider-claims.ts";
+import { wireOf } from "./provider-wire.ts";
 import { type ActiveProvider, isLoopbackHost, toBase } from "./providers.ts";
 import { createMatcher } from "./routing/patterns.ts";
 import type { RoutingSettings } from "./routing/settings.ts";
 import type { Runtime } from "./runtime/runtime.ts";
-
-/** What the configuration can tell of a place in its file. */
-export interface ConfigPlaces {
-  /** Names below a path of the YAML, also those without a value. */
-  childrenOf(path: string): readonly string[];
-  problemAt(path: string, message: string, mend: string): ConfigProblem;
-}
 
 export interface ResolvedProviders {
   readonly providers: readonly ActiveProvider[];
@@ -130,6 +125,8 @@ function resolveOne(
   const selection = settings.selection[name] ?? "round_robin";
   const address = baseOf(name, kind, settings, places);
   if ("path" in address) return address;
+  const wire = wireOf(name, settings, address.base, places, runtime);
+  if ("path" in wire) return wire;
   return {
     name,
     kind,
@@ -156,6 +153,7 @@ function resolveOne(
         ? runtime.openPool({
             idleSeconds,
             environmentProxy: !isLoopbackHost(new URL(address.base).hostname),
+            ...wire,
           })
         : undefined,
   };
@@ -187,12 +185,16 @@ function choiceProblem(
 
 /** A key that a provider in process has no use for. */
 function idleKey(name: string, settings: ProviderSettings): string | undefined {
-  const { baseUrl, apiPath, apiKey, allowInsecure } = settings;
+  const { baseUrl, apiPath, apiKey, allowInsecure, proxyUrl, caFile, certFile, keyFile } = settings;
   const keys = {
     base_url: baseUrl,
     api_path: apiPath,
     api_key: apiKey,
     allow_insecure: allowInsecure,
+    proxy_url: proxyUrl,
+    "tls.ca_file": caFile,
+    "tls.cert_file": certFile,
+    "tls.key_file": keyFile,
   };
   return Object.entries(keys).find(([, given]) => given[name] !== undefined)?.[0];
 }

@@ -1,7 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import type { TlsIdentity } from "../../src/contract/listen.ts";
 import { configFault } from "../../src/kit/config-fault.ts";
-import { readPair, readPem } from "../../src/kit/tls-files.ts";
+import { readPem } from "../../src/kit/pem-files.ts";
+import { readPair } from "../../src/kit/tls-files.ts";
 import type { TlsPair } from "../../src/kit/tls-pair.ts";
 import { certificateBlock } from "../../src/kit/tls-pair.ts";
 import { findSuite, type Suite, suites } from "../../src/kit/tls-suites.ts";

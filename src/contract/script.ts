@@ -79,7 +79,7 @@ export interface ScriptCall {
   readonly bodyBytes: number;
   /** Estimated from the bytes of the body. */
   readonly inputTokens: number;
-  /** All texts of the body; undefined, and a fault to read, unless the policy says `texts: true`. */
+  /** All texts of the body; undefined, a fault to read, unless the policy says `texts: true`. */
   readonly texts: readonly TextPart[];
 }
 

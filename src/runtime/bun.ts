@@ -95,8 +95,14 @@ function toBunTls(plan: TlsPlan): Bun.TLSOptions[] | Bun.TLSOptions {
 }
 
 function openPool(options: PoolOptions): Pool {
-  const session = new Bun.FetchSession({ keepAlive: { idleTimeout: options.idleSeconds } });
-  const proxy = options.environmentProxy ? undefined : false;
+  const { idleSeconds: idleTimeout, proxyUrl, tls } = options;
+  const session = new Bun.FetchSession({
+    keepAlive: { idleTimeout },
+    ...(tls !== undefined && { tls }),
+    ...(proxyUrl !== undefined && { proxy: { url: proxyUrl, respectNoProxy: false } }),
+  });
+  const isOwn = proxyUrl !== undefined || options.environmentProxy;
+  const proxy = isOwn ? undefined : false;
   return {
     fetch: (url, { method, headers, body, signal, fresh = false }) =>
       session.fetch(url, {
@@ -223,6 +229,7 @@ export const bunRuntime: Runtime = {
   gaps: [],
   choosesSuites: true,
   mixesKeyKinds: true,
+  dialsProxies: true,
   speaksHttp2: true,
   tellsCertificates: false,
   listen,

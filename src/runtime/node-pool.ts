@@ -13,12 +13,17 @@ const mostIdle = 256;
  * @param proxyEnv what names a proxy, for a Node that can use one
  */
 export function openNodePool(options: PoolOptions, proxyEnv: NodeJS.ProcessEnv | undefined): Pool {
+  const { proxyUrl } = options;
+  const named = { HTTP_PROXY: proxyUrl, HTTPS_PROXY: proxyUrl, NO_PROXY: "" };
+  const ofEnvironment = options.environmentProxy ? proxyEnv : undefined;
+  const obeyed = proxyUrl === undefined ? ofEnvironment : named;
   const settings = {
     keepAlive: true,
     // Of unused connections; each request lifts it for as long as it runs.
     timeout: options.idleSeconds * 1000,
     maxFreeSockets: mostIdle,
-    ...(options.environmentProxy && proxyEnv !== undefined && { proxyEnv }),
+    ...(obeyed !== undefined && { proxyEnv: obeyed }),
+    ...options.tls,
   };
   // A connection of its own goes through the same proxy; `agent: false` would go around it.
   const once = { ...settings, keepAlive: false };

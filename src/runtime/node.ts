@@ -44,6 +44,7 @@ export function createNodeRuntime(name: "node" | "deno", version: string): Runti
     choosesSuites: name === "node",
     // Node keeps the first certificate beside that of the name, and OpenSSL prefers ECDSA.
     mixesKeyKinds: name === "deno",
+    dialsProxies: name === "node" && proxyEnv !== undefined,
     speaksHttp2: false,
     tellsCertificates: name === "node",
     gaps: proxyGaps(nodeVersion, process.env),

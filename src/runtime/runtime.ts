@@ -11,6 +11,8 @@ export interface Runtime {
   readonly choosesSuites: boolean;
   /** Whether names may have certificates with another kind of key than the first one's. */
   readonly mixesKeyKinds: boolean;
+  /** Whether a pool can be told its proxy. */
+  readonly dialsProxies: boolean;
   /** Whether a listener knows HTTP/2. */
   readonly speaksHttp2: boolean;
   /** Whether a listener tells whose certificate a client has shown. */
@@ -98,6 +100,17 @@ export interface PoolOptions {
   readonly idleSeconds: number;
   /** False: a proxy named by the environment is not used, as for loopback. */
   readonly environmentProxy: boolean;
+  /** Goes before what the environment says, also for hosts that are exempt there. */
+  readonly proxyUrl?: string | undefined;
+  readonly tls?: PoolTls | undefined;
+}
+
+/** TLS of connections to one provider; all PEM. */
+export interface PoolTls {
+  /** In place of the authorities that the runtime trusts. */
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 export interface Pool {

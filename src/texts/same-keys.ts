@@ -1,4 +1,4 @@
-/** Members of all objects in a JSON text, those included that a later one of the same name hides. */
+/** Members of all objects in a JSON text, those that a later one of the same name hides too. */
 export function countMembers(json: string): number {
   let members = 0;
   for (let at = 0; at < json.length; at++) {
