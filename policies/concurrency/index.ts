@@ -1,8 +1,8 @@
 /**
- * Bounds how many requests run at a provider, and with each of its credentials, at the same time. One
- * that finds a credential busy goes to another; one that finds the provider busy waits in a bounded
- * queue for a moment, then goes to another provider, and is refused where there is none. It counts
- * what this process runs alone. A fault refuses the request.
+ * Bounds how many requests run at a provider, and with each of its credentials, at the same time.
+ * One that finds a credential busy goes to another; one that finds the provider busy waits in a
+ * bounded queue for a moment, then goes to another provider, and is refused where there is none. It
+ * counts what this process runs alone. A fault refuses the request.
  */
 import * as v from "valibot";
 import { type AttemptVerdict, definePolicy, type PolicyHost } from "../../src/contract/policy.ts";
