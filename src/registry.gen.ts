@@ -1,6 +1,7 @@
 // Written by build.ts from the folders policies/ and plugins/: don't edit.
 import { policy as policyAudit } from "../policies/audit/index.ts";
 import { policy as policyAuth } from "../policies/auth/index.ts";
+import { policy as policyConcurrency } from "../policies/concurrency/index.ts";
 import { policy as policyCooldown } from "../policies/cooldown/index.ts";
 import { policy as policyDetections } from "../policies/detections.ts";
 import { policy as policyForwardingWatch } from "../policies/forwarding-watch.ts";
@@ -38,6 +39,7 @@ import type { StoreKind } from "./contract/store.ts";
 export const policies: readonly Policy[] = [
   policyAudit,
   policyAuth,
+  policyConcurrency,
   policyCooldown,
   policyDetections,
   policyForwardingWatch,
