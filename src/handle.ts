@@ -21,6 +21,7 @@ import { refuse } from "./reply.ts";
 import type { Candidate } from "./routing/candidate.ts";
 import type { Router } from "./routing/router.ts";
 import { passForeignError } from "./translate/errors.ts";
+import { refuseOrAnswer } from "./translate/own-answer.ts";
 import { passBack } from "./translate/pass-back.ts";
 import { translateRequest } from "./translate/request.ts";
 import { sendUpstream } from "./upstream.ts";
@@ -63,7 +64,7 @@ export async function handleCall(
     if (unread !== undefined) return await refuse(x, unread);
     const late = x.route.pipeline.call(x, call);
     const denied = late instanceof Promise ? await late : late;
-    if (denied !== undefined) return await refuse(x, denied);
+    if (denied !== undefined) return await refuseOrAnswer(x, denied);
     const edited = withEdits(parsed, keys, x);
     if ("code" in edited) return await refuse(x, edited);
     if (edited !== parsed && !body.hold.resize(edited.body.byteLength)) {
