@@ -17,7 +17,7 @@ import type { Secret } from "./kit/secret.ts";
 import { waitAsked } from "./kit/wait-asked.ts";
 import { passOn, type ReplyHouse } from "./pass-on.ts";
 import type { MaybePromise } from "./pipeline.ts";
-import { refuse } from "./reply.ts";
+import { answer, refuse } from "./reply.ts";
 import type { Candidate } from "./routing/candidate.ts";
 import type { Router } from "./routing/router.ts";
 import { passForeignError } from "./translate/errors.ts";
@@ -63,7 +63,7 @@ export async function handleCall(
     const denied = late instanceof Promise ? await late : late;
     if (denied !== undefined) return await refuse(x, denied);
     const candidates = house.router.waysOf(x, parsed.call.model);
-    if ("code" in candidates) return await refuse(x, candidates);
+    if ("code" in candidates) return await (counted(x, call, candidates) ?? refuse(x, candidates));
     return await tryCandidates(x, house, parsed, candidates);
   } catch (error) {
     return house.fail(x, error);
@@ -142,6 +142,19 @@ async function tryCandidates(
     }
   }
   return last === undefined ? refuse(x, skipped ?? { code: "all_skipped" }) : last();
+}
+
+/** A provider of another API can't count for a client: an estimate is told, and that it is one. */
+function counted(
+  x: RunningExchange,
+  call: EstimatedCall,
+  { code }: Refusal,
+): MaybePromise<Response> | undefined {
+  const { dialect } = x.route;
+  if (code !== "wrong_dialect" || x.surface !== "count_tokens") return undefined;
+  if (dialect.count === undefined) return undefined;
+  const headers = { "x-cliproxy-estimated": "tokens" };
+  return answer(x, dialect.count(call.inputTokens()), { headers });
 }
 
 /** The request in the dialect of a provider that does not speak the client's. */
