@@ -7,7 +7,7 @@ import {
   readBody,
   shortBodyBytes,
 } from "./body.ts";
-import { type EstimatedCall, type ParsedCall, parseCall, withModel } from "./call.ts";
+import { type EstimatedCall, type ParsedCall, parseCall, withEdits, withModel } from "./call.ts";
 import type { Attempt } from "./contract/policy.ts";
 import type { Logger } from "./contract/types.ts";
 import type { Refusal } from "./errors.ts";
@@ -59,12 +59,21 @@ export async function handleCall(
     if ("code" in parsed) return await refuse(x, parsed);
     call = parsed.call;
     x.call = call;
+    const unread = x.route.pipeline.readsTexts ? call.openTexts() : undefined;
+    if (unread !== undefined) return await refuse(x, unread);
     const late = x.route.pipeline.call(x, call);
     const denied = late instanceof Promise ? await late : late;
     if (denied !== undefined) return await refuse(x, denied);
-    const candidates = house.router.waysOf(x, parsed.call.model);
-    if ("code" in candidates) return await (counted(x, call, candidates) ?? refuse(x, candidates));
-    return await tryCandidates(x, house, parsed, candidates);
+    const edited = withEdits(parsed, keys, x);
+    if ("code" in edited) return await refuse(x, edited);
+    if (edited !== parsed && !body.hold.resize(edited.body.byteLength)) {
+      return await refuse(x, { code: "overloaded", retryAfterSeconds: 1 });
+    }
+    const candidates = house.router.waysOf(x, edited.call.model);
+    if ("code" in candidates) {
+      return await (counted(x, edited.call, candidates) ?? refuse(x, candidates));
+    }
+    return await tryCandidates(x, house, edited, candidates);
   } catch (error) {
     return house.fail(x, error);
   } finally {

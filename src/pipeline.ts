@@ -45,6 +45,8 @@ export interface MutableHead extends ResponseHead {
 
 /** All hooks of one generation for one surface, as flat arrays. */
 export interface Pipeline {
+  /** Whether a hook `call` reads the texts of the body. */
+  readonly readsTexts: boolean;
   request(x: MutableExchange): MaybePromise<Refusal | undefined>;
   call(x: MutableExchange, call: Call): MaybePromise<Refusal | undefined>;
   attempt(x: MutableExchange, attempt: Attempt): MaybePromise<Refusal | undefined>;
@@ -87,6 +89,7 @@ export function compilePipeline(active: readonly ActivePolicy[], deps: PipelineD
   const event = tellers(line, "event", deps);
   const listers = line.filter(({ hooks, mode }) => hooks.lists !== undefined && mode !== "shadow");
   return {
+    readsTexts: line.some(({ hooks }) => hooks.texts === true && hooks.call !== undefined),
     request: (x) => walk(request, 0, x, undefined, deps),
     call: (x, facts) => walk(call, 0, x, facts, deps),
     attempt: (x, a) => walk(attempt, 0, x, a, deps),

@@ -11,6 +11,12 @@ import type {
 export type GateHook = "request" | "call" | "attempt" | "response";
 export type AnyVerdict = Verdict | AttemptVerdict;
 
+/** A call that the core changes for a policy. */
+interface EditableCall {
+  /** Says what is wrong with the edit; undefined: it was applied. */
+  edit(change: Edit): string | undefined;
+}
+
 /** One hook of one policy that may refuse. */
 export interface Gate<A> {
   readonly policy: ActivePolicy;
@@ -73,12 +79,18 @@ function edit<A>(
 ): boolean {
   if (typeof change !== "object" || change === null) return false;
   const { principal, trusted, headers } = change;
+  const ofCall = change.model ?? change.parameters ?? change.texts;
+  if (ofCall !== undefined && gate.hook !== "call") return false;
   const inRequest = gate.hook === "request" ? gate.policy.stage : undefined;
   if (principal !== undefined && inRequest !== "identity") return false;
   if (trusted !== undefined && inRequest !== "edge") return false;
   if (headers !== undefined && gate.hook !== "response") return false;
   if (headers !== undefined && !Object.entries(headers).every(isHeader)) return false;
   if (shadowed(gate, "edit", deps)) return true;
+  if (ofCall !== undefined) {
+    const wrong = (argument as EditableCall).edit(change);
+    if (wrong !== undefined) throw new TypeError(`hook call gave no good edit: ${wrong}`);
+  }
   if (principal !== undefined) x.principal = principal;
   if (trusted === true) x.trusted = true;
   if (headers !== undefined) {

@@ -2,9 +2,13 @@ import type { GenericSchema, InferInput, InferOutput } from "valibot";
 import type { AdminHandler, AdminOperation } from "./admin.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { Finding, FindingKind } from "./finding.ts";
+import type { CredentialsInUse, Gauge, HostFacts, ReadGauge } from "./host.ts";
 import type { ListenPlan } from "./listen.ts";
 import type { Store } from "./store.ts";
+import type { TextEdit, TextPart } from "./text.ts";
 import type { Clock, Logger, Surface, Usage } from "./types.ts";
+
+export type { CredentialsInUse, Gauge, HostFacts, ReadGauge, TokenStatus } from "./host.ts";
 
 /** The stages of the straight way, top-down; a response walks them back, bottom-up. */
 export const stages = [
@@ -64,6 +68,8 @@ export interface Hooks {
   request?(x: Exchange): Verdict | Promise<Verdict>;
   /** Facts of the body; nothing has been sent yet. */
   call?(x: Exchange, call: Call): Verdict | Promise<Verdict>;
+  /** Its `call` reads the texts of the body: else nothing is spent on them. */
+  readonly texts?: boolean;
   /** Once per upstream attempt. */
   attempt?(x: Exchange, attempt: Attempt): AttemptVerdict | Promise<AttemptVerdict>;
   /**
@@ -121,6 +127,15 @@ export interface Edit {
   readonly trusted?: true;
   /** Only from `response`: value to set, or null to remove. */
   readonly headers?: Readonly<Record<string, string | null>>;
+  /** Only from `call`: the model that is asked for; later policies see it. */
+  readonly model?: string;
+  /**
+   * Only from `call`: top-level members of the body, or null to remove one; never `model`,
+   * `stream`, or what holds the conversation.
+   */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Only from `call`: texts of the body; later policies see them. */
+  readonly texts?: readonly TextEdit[];
 }
 
 /** Who is calling. */
@@ -174,6 +189,11 @@ export interface CallFacts {
 export interface Call extends CallFacts {
   /** Estimate from the bytes of the body, made when it is first asked for. */
   inputTokens(): number;
+  /**
+   * All texts of the body, in a list of the caller's own.
+   * @throws Error where no policy has `texts`
+   */
+  texts(): readonly TextPart[];
 }
 
 /** One try at one provider with one credential. */
@@ -286,62 +306,6 @@ export interface PolicyHost {
   /** State that others can't touch; in shadow mode it is not the one of enforcement. */
   readonly store: Store;
   readonly credentials: CredentialsInUse;
-}
-
-/** What is known of credentials beside their files. */
-export interface CredentialsInUse {
-  /**
-   * How the access token of a credential is that is refreshed.
-   * @param file name of its file in `auth.dir`
-   */
-  tokenOf(file: string): TokenStatus | undefined;
-  /** Reads the files again: who comes after that is served by what is in them now. */
-  reread(): Promise<void>;
-}
-
-export interface TokenStatus {
-  /** Milliseconds since the epoch; undefined: unknown. */
-  readonly expiresAtMs: number | undefined;
-  /** Code of the last refresh, if it failed. */
-  readonly lastError: string | undefined;
-  /** It is not refreshed any more, until its file changes. */
-  readonly isOver: boolean;
-}
-
-/** @param set takes a value and those of the labels, in their order */
-export type ReadGauge = (set: (value: number, ...labels: readonly string[]) => void) => void;
-
-export interface Gauge {
-  readonly name: string;
-  readonly help: string;
-  readonly labels: readonly string[];
-  readonly read: ReadGauge;
-}
-
-export interface HostFacts {
-  /** Directory of credentials and generated keys. */
-  readonly authDir: string;
-  /** Names of the configured providers. */
-  readonly providers: readonly string[];
-  /** Names that a credential file may belong to: the vendors' where no provider is configured. */
-  readonly credentialOwners: readonly string[];
-  /** The vendor's own kind of provider, by dialect: whom a client meant that got no further. */
-  readonly homes: Readonly<Record<string, string>>;
-  /** Host the main listener is bound to. */
-  readonly listenHost: string;
-  readonly listenPort: number;
-  /** Whether the main listener speaks TLS. */
-  readonly tls: boolean;
-  /** Whether the certificates of clients are asked for, and whether this runtime tells whose. */
-  readonly clientCertificates: "none" | "untold" | "told";
-  /** Whether names may have certificates with another kind of key than the first one's. */
-  readonly mixesKeyKinds: boolean;
-  /** Whether this runtime's listener knows HTTP/2. */
-  readonly speaksHttp2: boolean;
-  /** Whether this runtime's TLS obeys a list of cipher suites. */
-  readonly choosesSuites: boolean;
-  /** False in `check` and `policies plan`: create nothing on disk. */
-  readonly serving: boolean;
 }
 
 /** Running exchanges of all generations. */

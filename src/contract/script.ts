@@ -11,6 +11,7 @@ import type {
   Stage,
   Verdict,
 } from "./policy.ts";
+import type { TextPart } from "./text.ts";
 import type { Surface } from "./types.ts";
 
 /** A policy from the directory of policies; its name is that of its file. */
@@ -23,6 +24,8 @@ export interface ScriptPolicy<S extends GenericSchema = GenericSchema> {
   readonly onFault?: "closed" | "open";
   /** What it can see; all surfaces, streamed or not, when absent. */
   readonly covers?: Partial<Coverage>;
+  /** Its hook `call` is shown the texts of the body; absent: no time is spent on them. */
+  readonly texts?: boolean;
   /** Of its settings below `policies.<name>`, a strict object; absent: it has none. */
   readonly config?: S;
   /** Builds the hooks of one generation. */
@@ -76,6 +79,8 @@ export interface ScriptCall {
   readonly bodyBytes: number;
   /** Estimated from the bytes of the body. */
   readonly inputTokens: number;
+  /** All texts of the body; undefined, a fault to read, unless the policy says `texts: true`. */
+  readonly texts: readonly TextPart[];
 }
 
 /** One try at one provider; which credential it uses is not told. */

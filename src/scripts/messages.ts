@@ -20,6 +20,7 @@ export interface Described {
   readonly surfaces: unknown;
   readonly streams: unknown;
   readonly admin: unknown;
+  readonly texts: boolean;
   readonly hasConfig: boolean;
 }
 

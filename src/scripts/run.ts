@@ -33,6 +33,7 @@ export async function runScript(code: string): Promise<LoadedScript> {
       surfaces: policy.covers?.surfaces ?? "all",
       streams: policy.covers?.streams ?? true,
       admin: policy.covers?.admin ?? false,
+      texts: policy.texts === true,
       hasConfig: policy.config !== undefined,
     },
     async create(settings, host) {

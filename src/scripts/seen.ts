@@ -59,9 +59,14 @@ export function toExchangeData(x: Exchange): ExchangeData {
   };
 }
 
-export function toCallData(call: Call): ScriptCall {
+/** @param texts whether the policy has asked for them: else reading them is its fault */
+export function toCallData(
+  call: Call,
+  texts: boolean,
+): Omit<ScriptCall, "texts"> & Partial<Pick<ScriptCall, "texts">> {
   const { model, stream, maxTokens, bodyBytes } = call;
-  return { model, stream, maxTokens, bodyBytes, inputTokens: call.inputTokens() };
+  const facts = { model, stream, maxTokens, bodyBytes, inputTokens: call.inputTokens() };
+  return texts ? { ...facts, texts: call.texts() } : facts;
 }
 
 export function toAttemptData({ index, provider, model }: Attempt): ScriptAttempt {

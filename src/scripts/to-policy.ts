@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import type { Coverage, Exchange, Hooks, Policy, PolicyHost, Stage } from "../contract/policy.ts";
 import { stages } from "../contract/policy.ts";
-import type { ScriptHooks } from "../contract/script.ts";
+import type { ScriptCall, ScriptHooks } from "../contract/script.ts";
 import { type Surface, surfaces } from "../contract/types.ts";
 import { configFault } from "../kit/config-fault.ts";
 import type { ScriptCounts } from "./counts.ts";
@@ -68,7 +68,7 @@ export function toPolicy(
 }
 
 async function inThread(
-  { name, keeper }: DescribedScript,
+  { name, keeper, described: { texts } }: DescribedScript,
   { settings }: ScriptRollout,
   host: PolicyHost,
   lent: Lent,
@@ -85,7 +85,7 @@ async function inThread(
   const ask = (hook: ScriptHook, ...args: readonly unknown[]) => keeper.ask(hook, args);
   const all: Required<Pick<Hooks, ScriptHook>> = {
     request: (x) => ask("request", toExchangeData(x)) as never,
-    call: (x, call) => ask("call", toExchangeData(x), toCallData(call)) as never,
+    call: (x, call) => ask("call", toExchangeData(x), toCallData(call, texts)) as never,
     attempt: (x, attempt) => ask("attempt", toExchangeData(x), toAttemptData(attempt)) as never,
     attemptEnd: (x, attempt, result) =>
       ask("attemptEnd", toExchangeData(x), toAttemptData(attempt), result) as never,
@@ -93,7 +93,7 @@ async function inThread(
     finish: (x, outcome) => ask("finish", toExchangeData(x), outcome) as never,
     event: (event) => ask("event", event) as never,
   };
-  return pick(all, made, () => keeper.dispose());
+  return { ...pick(all, made, () => keeper.dispose()), texts };
 }
 
 async function inHouse(
@@ -102,7 +102,8 @@ async function inHouse(
   host: PolicyHost,
   lent: Lent,
 ): Promise<Hooks> {
-  const { name } = script;
+  const { name, described } = script;
+  const { texts } = described;
   const { settings } = rollout;
   refuseThreadLimits(name, rollout);
   // The thread was only to see what the code says of itself.
@@ -114,7 +115,7 @@ async function inHouse(
   const see = (x: Exchange): LocalExchange => new LocalExchange(x);
   const all: Required<Pick<Hooks, ScriptHook>> = {
     request: (x) => hooks.request?.(see(x)) as never,
-    call: (x, call) => hooks.call?.(see(x), toCallData(call)) as never,
+    call: (x, call) => hooks.call?.(see(x), toCallData(call, texts) as ScriptCall) as never,
     attempt: (x, attempt) => hooks.attempt?.(see(x), toAttemptData(attempt)) as never,
     attemptEnd: (x, attempt, result) => hooks.attemptEnd?.(see(x), toAttemptData(attempt), result),
     response: (x, head) =>
@@ -123,7 +124,7 @@ async function inHouse(
     event: (event) => hooks.event?.(event),
   };
   const present = (Object.keys(all) as ScriptHook[]).filter((hook) => hooks[hook] !== undefined);
-  return pick(all, present, () => hooks.dispose?.());
+  return { ...pick(all, present, () => hooks.dispose?.()), texts };
 }
 
 /** In the house nothing can time or measure it: a limit would be a promise that nobody keeps. */

@@ -122,7 +122,10 @@ async function check(text: string) {
 function writeExamplePolicies(dir: string): void {
   mkdirSync(dir, { mode: 0o755 });
   const shown = blocks.filter(([, { text }]) => text.includes('from "cliproxy/policy"'));
-  for (const [, { text }] of shown) writeFileSync(join(dir, "office-hours.ts"), text);
+  for (const [, { text, words }] of shown) {
+    const name = words.find((word) => word.endsWith(".ts")) ?? "office-hours.ts";
+    writeFileSync(join(dir, name), text);
+  }
 }
 
 describe("a configuration of ours passes `cliproxy check`:", () => {

@@ -232,7 +232,7 @@ export function openStream(source: ByteSource): ReadableStream<Uint8Array> {
 /** What a body says, of a call whose input is estimated at so many tokens. */
 export function callOf(facts: Partial<CallFacts> = {}, inputTokens = 10): Call {
   const usual = { model: "m", stream: false, maxTokens: undefined, bodyBytes: 2 };
-  return { ...usual, ...facts, inputTokens: () => inputTokens };
+  return { ...usual, ...facts, inputTokens: () => inputTokens, texts: () => [] };
 }
 
 /** A store in memory. */

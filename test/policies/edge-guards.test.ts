@@ -67,7 +67,7 @@ describe("forwarding-watch", () => {
 
 describe("request-limits", () => {
   const call = (maxTokens: number | undefined): Call => ({
-    ...{ model: "m", stream: false, bodyBytes: 9, inputTokens: () => 2 },
+    ...{ model: "m", stream: false, bodyBytes: 9, inputTokens: () => 2, texts: () => [] },
     maxTokens,
   });
   const cases: readonly (readonly [asked: number | undefined, expected: string])[] = [
