@@ -117,6 +117,8 @@ export interface Refusal {
   readonly retryAfterSeconds?: number;
   /** The policy that denied or failed. */
   readonly policy?: string;
+  /** A policy answers itself; the code is for where that answer can't be told. */
+  readonly answer?: { readonly text: string };
   /** Only this candidate is refused: another one may be tried. */
   readonly tryNext?: boolean;
   /** Extra response headers, lower-case. */

@@ -17,10 +17,11 @@ import type { Secret } from "./kit/secret.ts";
 import { waitAsked } from "./kit/wait-asked.ts";
 import { passOn, type ReplyHouse } from "./pass-on.ts";
 import type { MaybePromise } from "./pipeline.ts";
-import { refuse } from "./reply.ts";
+import { answer, refuse } from "./reply.ts";
 import type { Candidate } from "./routing/candidate.ts";
 import type { Router } from "./routing/router.ts";
 import { passForeignError } from "./translate/errors.ts";
+import { refuseOrAnswer } from "./translate/own-answer.ts";
 import { passBack } from "./translate/pass-back.ts";
 import { translateRequest } from "./translate/request.ts";
 import { sendUpstream } from "./upstream.ts";
@@ -63,14 +64,16 @@ export async function handleCall(
     if (unread !== undefined) return await refuse(x, unread);
     const late = x.route.pipeline.call(x, call);
     const denied = late instanceof Promise ? await late : late;
-    if (denied !== undefined) return await refuse(x, denied);
+    if (denied !== undefined) return await refuseOrAnswer(x, denied);
     const edited = withEdits(parsed, keys, x);
     if ("code" in edited) return await refuse(x, edited);
     if (edited !== parsed && !body.hold.resize(edited.body.byteLength)) {
       return await refuse(x, { code: "overloaded", retryAfterSeconds: 1 });
     }
     const candidates = house.router.waysOf(x, edited.call.model);
-    if ("code" in candidates) return await refuse(x, candidates);
+    if ("code" in candidates) {
+      return await (counted(x, edited.call, candidates) ?? refuse(x, candidates));
+    }
     return await tryCandidates(x, house, edited, candidates);
   } catch (error) {
     return house.fail(x, error);
@@ -149,6 +152,19 @@ async function tryCandidates(
     }
   }
   return last === undefined ? refuse(x, skipped ?? { code: "all_skipped" }) : last();
+}
+
+/** A provider of another API can't count for a client: an estimate is told, and that it is one. */
+function counted(
+  x: RunningExchange,
+  call: EstimatedCall,
+  { code }: Refusal,
+): MaybePromise<Response> | undefined {
+  const { dialect } = x.route;
+  if (code !== "wrong_dialect" || x.surface !== "count_tokens") return undefined;
+  if (dialect.count === undefined) return undefined;
+  const headers = { "x-cliproxy-estimated": "tokens" };
+  return answer(x, dialect.count(call.inputTokens()), { headers });
 }
 
 /** The request in the dialect of a provider that does not speak the client's. */

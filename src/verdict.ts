@@ -60,6 +60,11 @@ function judge<A>(
     if ("deny" in verdict && Object.hasOwn(errorTable, verdict.deny)) {
       return shadowed(gate, verdict.deny, deps) ? undefined : toRefusal(verdict, gate.policy.name);
     }
+    if ("answer" in verdict && gate.hook === "call" && typeof verdict.answer.text === "string") {
+      if (shadowed(gate, "answer", deps)) return undefined;
+      const { text } = verdict.answer;
+      return { code: "policy_fault", policy: gate.policy.name, answer: { text } };
+    }
     if ("edit" in verdict && edit(gate, verdict.edit, x, argument, deps)) return undefined;
   }
   return noVerdict(gate, deps);

@@ -14,6 +14,7 @@ import {
   type Exchange,
   eventTypes,
   type Hooks,
+  type Outcome,
   type PolicyHost,
   type SecurityEvent,
   type Verdict,
@@ -188,6 +189,12 @@ function hooksOf(settings: Settings, host: PolicyHost, journal: Journal, dispose
     ...hooks,
     attemptEnd: (x: Exchange, attempt: Attempt, result: AttemptResult) =>
       writer.add(toProviderRequest(x, attempt, result, clock.now())),
+    finish(x: Exchange, outcome: Outcome) {
+      const { kind, policy } = outcome;
+      if (kind === "success" && policy !== undefined) {
+        writer.add(toOwnAnswer(x, outcome, policy, clock.now()));
+      }
+    },
   } satisfies Hooks;
 }
 
@@ -225,6 +232,18 @@ function toProviderRequest(
   const userId = x.principal?.userId ?? "";
   const who = { provider, userId, ip: x.ip, requestId: x.id };
   return { atMs, type: "provider_request", result: kind, details, ...who };
+}
+
+/** A policy has answered in a provider's place. */
+function toOwnAnswer(
+  x: Exchange,
+  { status, model = "", bytes }: Outcome,
+  policy: string,
+  atMs: number,
+): AuditEntry {
+  const details = { surface: x.surface, model, status, policy, bytes };
+  const who = { provider: "", userId: x.principal?.userId ?? "", ip: x.ip, requestId: x.id };
+  return { atMs, type: "provider_request", result: "answered", details, ...who };
 }
 
 function offerGauges({ writer }: Journal, host: PolicyHost): void {

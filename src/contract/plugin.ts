@@ -48,6 +48,8 @@ export interface Dialect {
   unserved?(path: string): string | undefined;
   /** How its conversations are translated; absent: it is only passed through. */
   readonly translation?: Translation;
+  /** Body of a count of tokens, where the API has such; absent: nobody asks for it. */
+  count?(tokens: number): string;
   /** Body of an error, as the vendor's own API shapes it. */
   error(problem: Problem): string;
   /** Usage of a whole JSON reply; undefined when it reports none. */

@@ -104,7 +104,14 @@ export interface Hooks {
 }
 
 /** Plain data, so that it survives being bundled twice. */
-export type Verdict = "pass" | Deny | { readonly edit: Edit };
+export type Verdict = "pass" | Deny | Answer | { readonly edit: Edit };
+
+/** Only from `call` of a conversation: the answer is the policy's own, and nobody else is asked. */
+export interface Answer {
+  /** What the model would have said, in the client's dialect, streamed or not as it was asked. */
+  readonly answer: { readonly text: string };
+}
+
 /** `skip` tries the next candidate; its refusal is told if there is none. */
 export type AttemptVerdict = "pass" | "skip" | { readonly skip: Deny } | Deny;
 

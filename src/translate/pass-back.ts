@@ -52,7 +52,7 @@ export async function passBack(
 }
 
 /** Google's clients ask for events by the query, else a stream is one JSON array. */
-function formOf(x: RunningExchange): "events" | "json" {
+export function formOf(x: RunningExchange): "events" | "json" {
   return x.query("alt") === "sse" || x.query("$alt") === "sse" ? "events" : "json";
 }
 
@@ -125,9 +125,9 @@ function readReply({ to, request }: Translated, { id }: ReplyFrame, bytes: Uint8
   return tidyReply(to.readReply(content, request), request, id, unwraps);
 }
 
-function asStream(
+export function asStream(
   reply: NeutralReply,
-  { from }: Translated,
+  { from }: Pick<Translated, "from">,
   frame: ReplyFrame,
   form: "events" | "json",
 ): string {

@@ -163,7 +163,7 @@ describe("names", () => {
   });
 
   test("a model of another dialect says so, where nothing is translated", async () => {
-    const answer = await call("/v1/messages/count_tokens", "plain");
+    const answer = await call("/v1beta/models/plain:embedContent", "plain");
     expect(answer.status).toBe(400);
     expect(await answer.text()).toContain("speaks openai-chat");
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
 import { clientKey, needBinary, type RunningProxy, startProxy } from "../harness/proxy.ts";
@@ -21,6 +21,7 @@ function start(sources: Readonly<Record<string, string>>, isolate: string): Prom
       const config = {
         server: { port: 0 },
         auth: { dir: join(dir, "auths"), api_keys: [{ id: "tester", key: clientKey }] },
+        logging: { audit: { enabled: true, file: join(dir, "audit", "audit.log") } },
         policies: { dir: folder, ...Object.fromEntries(settings) },
       };
       writeFileSync(join(dir, "config.yaml"), JSON.stringify(config));
@@ -114,6 +115,31 @@ describe.each(["worker", "none"])("texts with isolate: %s", (isolate) => {
     ];
     for (const answer of answers) expect(await answer.text()).toContain('"sandbox-new"');
     expect(await proxy.stop()).toBe(0);
+  });
+
+  test("a policy answers itself, in every dialect, and what can't be told so is a fault", async () => {
+    const own = policyOf('call: () => ({ answer: { text: "a wren" } })', "");
+    const proxy = await start({ own }, isolate);
+    for (const stream of [false, true]) {
+      for (const [dialect, { path, body }] of Object.entries(calls(stream))) {
+        const answer = await proxy.post(path, body);
+        const type = answer.headers.get("content-type");
+        const text = await answer.text();
+        expect({ dialect, status: answer.status, text }).toMatchObject({ dialect, status: 200 });
+        expect(type).toBe(stream ? "text/event-stream" : "application/json");
+        expect(text).toContain("a wren");
+        if (!stream) expect(JSON.stringify(JSON.parse(text))).not.toContain("canary");
+        else
+          expect(
+            text.split("\n").filter((line) => line.startsWith("data:")).length,
+          ).toBeGreaterThan(0);
+      }
+    }
+    const embed = { model, input: "a canary" };
+    expect((await proxy.post("/v1/embeddings", embed)).status).toBe(503);
+    await proxy.stop();
+    const log = readFileSync(join(proxy.dir, "audit", "audit.log"), "utf8");
+    expect(log).toContain('"policy":"own"');
   });
 
   test("that were not asked for are a fault to read; keys given twice are refused", async () => {

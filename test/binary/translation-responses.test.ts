@@ -438,6 +438,26 @@ describe("a Responses client", () => {
   });
 });
 
+test("a count that the provider can't make is an estimate, and says so", async () => {
+  const text = "Some words that are counted. ".repeat(100);
+  const messages = [{ role: "user" as const, content: text }];
+  const before = upstream.received.length;
+  const { data, response } = await anthropic(proxy)
+    .messages.countTokens({ model: "chat-a", messages })
+    .withResponse();
+  expect(data.input_tokens).toBeWithin(500, 1000);
+  expect(response.headers.get("x-cliproxy-estimated")).toBe("tokens");
+  const counted = await google(proxy).models.countTokens({ model: "chat-a", contents: text });
+  expect(counted.totalTokens).toBeWithin(500, 1000);
+  expect(upstream.received.length).toBe(before);
+  upstream.on("claude-a", whole({ input_tokens: 7 }));
+  const native = await anthropic(proxy)
+    .messages.countTokens({ model: "claude-a", messages })
+    .withResponse();
+  expect(native.data.input_tokens).toBe(7);
+  expect(native.response.headers.get("x-cliproxy-estimated")).toBeNull();
+});
+
 test("`dialects` takes what the protocol has, and refuses the rest with its place", async () => {
   const file = join(makeDir(), "config.yaml");
   const one = { protocol: "openai-compatible", base_url: upstream.url, dialects: ["chat"] };

@@ -71,6 +71,7 @@ export function answerTo(hooks: Hooks, peer: string, more: ExchangeOptions = {})
 export function told(verdict: Verdict | Promise<Verdict> | undefined): string {
   if (typeof verdict !== "object" || verdict instanceof Promise) return String(verdict);
   if ("deny" in verdict) return verdict.deny;
+  if ("answer" in verdict) return "answer";
   return verdict.edit.trusted ? "trusted" : "edit";
 }
 

@@ -39,6 +39,7 @@ function ask(hooks: Hooks, headers: Headers, ip = "127.0.0.1"): Verdict {
 
 function resultOf(verdict: Verdict): string {
   if (verdict === "pass") return "pass";
+  if ("answer" in verdict) return "answer";
   return "deny" in verdict ? verdict.deny : (verdict.edit.principal?.keyId ?? "nobody");
 }
 

@@ -45,6 +45,7 @@ export const dialect: Dialect = {
     return { model: model as string, stream: stream === true, maxTokens, bodyBytes };
   },
   translation,
+  count: (tokens) => JSON.stringify({ input_tokens: tokens }),
   error: (problem) => JSON.stringify(toError(problem)),
   readUsage: (reply) =>
     toUsage(mergeCounts(undefined, readLastMember(reply, "usage"))) ?? readCount(reply),

@@ -39,6 +39,7 @@ export const dialect: Dialect = {
   rename,
   unserved: (path) => (isOther.test(path) ? unserved : undefined),
   translation,
+  count: (tokens) => JSON.stringify({ totalTokens: tokens }),
   error: (problem) => JSON.stringify(toError(problem)),
   readUsage,
   readStream: () => new EventReader(),
