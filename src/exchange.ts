@@ -45,6 +45,8 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   readonly target: string | undefined;
   principal: Principal | undefined = undefined;
   trusted = false;
+  /** What policies change of the headers that the provider is sent, by lower-case name. */
+  sentHeaders: Record<string, string | null> | undefined = undefined;
   call: Call | undefined = undefined;
   /** The model that serves instead of the one that was asked for. */
   instead: string | undefined = undefined;

@@ -34,7 +34,12 @@ export interface PipelineDeps {
 }
 
 /** An exchange that the pipeline may write into. */
-export type MutableExchange = Exchange & { principal: Principal | undefined; trusted: boolean };
+export type MutableExchange = Exchange & {
+  principal: Principal | undefined;
+  trusted: boolean;
+  /** Headers that policies set or remove on the way to the provider, by lower-case name. */
+  sentHeaders?: Record<string, string | null> | undefined;
+};
 
 export type { MaybePromise };
 

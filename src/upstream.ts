@@ -110,6 +110,11 @@ function prepare(
     translated === undefined
       ? toUpstreamHeaders(x.request.headers, kind.defaultHeaders)
       : toForeignHeaders(x.request.headers, kind.defaultHeaders);
+  for (const name in x.sentHeaders) {
+    const value = x.sentHeaders[name];
+    if (typeof value === "string") headers[name] = value;
+    else delete headers[name];
+  }
   if (credential !== undefined && secret !== undefined) {
     kind.authorize(headers, secret.expose(), credential.kind);
   }

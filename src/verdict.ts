@@ -1,5 +1,6 @@
 import type { AttemptVerdict, Deny, Edit, Exchange, Verdict } from "./contract/policy.ts";
 import { errorTable, type Refusal } from "./errors.ts";
+import { isKept } from "./kit/kept-headers.ts";
 import type {
   ActivePolicy,
   MaybePromise,
@@ -89,7 +90,9 @@ function edit<A>(
   const inRequest = gate.hook === "request" ? gate.policy.stage : undefined;
   if (principal !== undefined && inRequest !== "identity") return false;
   if (trusted !== undefined && inRequest !== "edge") return false;
-  if (headers !== undefined && gate.hook !== "response") return false;
+  if (headers !== undefined && gate.hook === "attempt") return false;
+  const isSent = headers !== undefined && gate.hook !== "response";
+  if (isSent && Object.keys(headers).some((name) => isKept(name.toLowerCase()))) return false;
   if (headers !== undefined && !Object.entries(headers).every(isHeader)) return false;
   if (shadowed(gate, "edit", deps)) return true;
   if (ofCall !== undefined) {
@@ -98,7 +101,10 @@ function edit<A>(
   }
   if (principal !== undefined) x.principal = principal;
   if (trusted === true) x.trusted = true;
-  if (headers !== undefined) {
+  if (isSent) {
+    x.sentHeaders ??= {};
+    for (const name in headers) x.sentHeaders[name.toLowerCase()] = headers[name] ?? null;
+  } else if (headers !== undefined) {
     const target = (argument as MutableHead).headers;
     for (const name in headers) {
       const value = headers[name];

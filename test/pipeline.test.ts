@@ -305,10 +305,14 @@ describe("edits", () => {
         { stage },
       ),
     ]);
-    const edited = await walk(what.pipeline, hook, exchange(), h);
-    const mayEdit = hook === "response";
+    const sender = exchange();
+    const edited = await walk(what.pipeline, hook, sender, h);
+    const isTold = hook === "response";
+    const isSent = hook === "request" || hook === "call";
+    const mayEdit = isTold || isSent;
     expect(edited).toEqual(mayEdit ? undefined : { code: "policy_fault", policy: "p" });
-    const after = mayEdit ? { "x-added": "1", kept: "yes" } : { "x-gone": "old", kept: "yes" };
+    expect(sender.sentHeaders).toEqual(isSent ? { "x-added": "1", "x-gone": null } : undefined);
+    const after = isTold ? { "x-added": "1", kept: "yes" } : { "x-gone": "old", kept: "yes" };
     expect(h.headers).toEqual(after);
   });
 

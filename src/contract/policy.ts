@@ -132,7 +132,10 @@ export interface Edit {
   readonly principal?: Principal;
   /** Only from stage `edge`, in `request`: the address is on a trust list. */
   readonly trusted?: true;
-  /** Only from `response`: value to set, or null to remove. */
+  /**
+   * Value to set, or null to remove: from `response` of what the client is told, from `request` and
+   * `call` of what the provider is told. Credentials and what is for one hop only are no edit.
+   */
   readonly headers?: Readonly<Record<string, string | null>>;
   /** Only from `call`: the model that is asked for; later policies see it. */
   readonly model?: string;

@@ -2,13 +2,24 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
-import { clientKey, needBinary, type RunningProxy, startProxy } from "../harness/proxy.ts";
+import { startUpstream } from "../harness/fake-upstream.ts";
+import {
+  clientKey,
+  needBinary,
+  providersOf,
+  type RunningProxy,
+  startProxy,
+} from "../harness/proxy.ts";
 
 beforeAll(needBinary);
 afterAll(cleanUp);
 
 /** Starts a proxy with policies of a source each, in a thread or in the house. */
-function start(sources: Readonly<Record<string, string>>, isolate: string): Promise<RunningProxy> {
+function start(
+  sources: Readonly<Record<string, string>>,
+  isolate: string,
+  more: object = {},
+): Promise<RunningProxy> {
   return startProxy({
     prepare(dir) {
       const folder = join(dir, "policies");
@@ -19,6 +30,7 @@ function start(sources: Readonly<Record<string, string>>, isolate: string): Prom
       }
       const settings = Object.keys(sources).map((name) => [name, { isolate }]);
       const config = {
+        ...more,
         server: { port: 0 },
         auth: { dir: join(dir, "auths"), api_keys: [{ id: "tester", key: clientKey }] },
         logging: { audit: { enabled: true, file: join(dir, "audit", "audit.log") } },
@@ -140,6 +152,33 @@ describe.each(["worker", "none"])("texts with isolate: %s", (isolate) => {
     await proxy.stop();
     const log = readFileSync(join(proxy.dir, "audit", "audit.log"), "utf8");
     expect(log).toContain('"policy":"own"');
+  });
+
+  test("headers are set and removed on the way to the provider, but for those of its own", async () => {
+    const upstream = await startUpstream();
+    const set = policyOf(
+      `request: (x) => x.header("x-bad") === null ? "pass"
+        : { edit: { headers: { [x.header("x-bad")]: "mine" } } },
+      call: () => ({ edit: { headers: { "X-Team": "blue", "x-tag": null } } })`,
+      "",
+    );
+    const proxy = await start({ set }, isolate, { providers: providersOf(upstream.url) });
+    const send = (headers: Record<string, string>): Promise<Response> =>
+      proxy.post("/v1/chat/completions", { model: "gpt-5", messages }, { headers });
+    const answer = await send({ "x-tag": "red" });
+    expect(answer.status).toBe(200);
+    await answer.text();
+    const received = upstream.received.at(-1);
+    expect(received?.header("x-team")).toBe("blue");
+    expect(received?.header("x-tag")).toBe(undefined);
+    const asked = upstream.received.length;
+    for (const name of ["authorization", "Connection", "x-api-key", "cookie", "content-length"]) {
+      const refused = await send({ "x-bad": name });
+      expect({ name, status: refused.status }).toEqual({ name, status: 503 });
+    }
+    expect(upstream.received.length).toBe(asked);
+    expect(await proxy.stop()).toBe(0);
+    await upstream.close();
   });
 
   test("that were not asked for are a fault to read; keys given twice are refused", async () => {
