@@ -3,6 +3,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { cleanUp } from "../harness/cleanup.ts";
 import { type FakeUpstream, type Script, startUpstream } from "../harness/fake-upstream.ts";
+import { completion, whole } from "../harness/json-replies.ts";
 import { makeDir, needBinary, type RunningProxy, startProxy } from "../harness/proxy.ts";
 import { until } from "../harness/wait.ts";
 
@@ -18,16 +19,8 @@ beforeAll(async () => {
 });
 afterAll(cleanUp);
 
-const answer =
-  (status: number, body: object, headers: Record<string, string> = {}): Script =>
-  (wire) =>
-    wire.whole(status, { "content-type": "application/json", ...headers }, JSON.stringify(body));
-const good = (text: string): Script =>
-  answer(200, {
-    choices: [{ index: 0, message: { role: "assistant", content: text }, finish_reason: "stop" }],
-    usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
-  });
-const limited = answer(429, { error: { message: "slow down" } }, { "retry-after": "30" });
+const good = (text: string): Script => whole(completion(text));
+const limited = whole({ error: { message: "slow down" } }, 429, { "retry-after": "30" });
 
 function start(
   names: Readonly<Record<string, FakeUpstream>>,
@@ -170,7 +163,7 @@ describe("a single provider", () => {
 
   test("whose credential is refused is asked again when the configuration changes", async () => {
     const proxy = await start({ one: first });
-    first.on("m", answer(401, { error: { message: "bad key" } }));
+    first.on("m", whole({ error: { message: "bad key" } }, 401));
     expect((await ask(proxy)).status).toBe(502);
     expect((await ask(proxy)).status).toBe(429);
     first.on("m", good("again"));

@@ -215,7 +215,9 @@ describe("serve --strict", () => {
       const { reload } = (await (await proxy.get("/readyz")).json()) as { reload: string };
       return reload === "rejected";
     });
-    expect(proxy.stderr()).toContain("--strict: exposure-proxies-wide");
+    await until("the log says why", () =>
+      proxy.stderr().includes("--strict: exposure-proxies-wide"),
+    );
     await proxy.stop();
   });
 });

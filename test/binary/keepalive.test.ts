@@ -3,6 +3,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { cleanUp } from "../harness/cleanup.ts";
 import { type FakeUpstream, type Script, startUpstream } from "../harness/fake-upstream.ts";
+import { chatChunk, sseEvent as event } from "../harness/json-replies.ts";
 import {
   clientKey,
   needBinary,
@@ -34,9 +35,7 @@ const quiet =
     return wire.endChunks();
   };
 const chunk = (content: string, finish: string | null = null): string =>
-  `data: ${JSON.stringify({ choices: [{ index: 0, delta: { role: "assistant", content }, finish_reason: finish }] })}\n\n`;
-const event = (type: string, content: object): string =>
-  `event: ${type}\ndata: ${JSON.stringify({ type, ...content })}\n\n`;
+  chatChunk({ role: "assistant", content }, finish);
 const delta = (text: string): string =>
   event("content_block_delta", { index: 0, delta: { type: "text_delta", text } });
 

@@ -211,11 +211,12 @@ describe("what is written about them", () => {
     const dir = makeDir();
     const audit = { enabled: true, file: join(dir, "audit.log") };
     const quota = { limit: 1000, reset: "daily" };
-    const sandbox = { quota, rate_limit: { requests_per_minute: 10 } };
+    const rate_limit = { requests_per_minute: 10 };
+    const sandbox = { quota, rate_limit, concurrency: { max: 5 } };
     const api_keys = [{ id: "k", key: clientKey, quota }];
     const auth = { dir: join(dir, "auths"), api_keys };
     const proxy = await startProxy({
-      config: { metrics: on, logging: { audit }, auth, providers: { sandbox } },
+      config: { metrics: on, logging: { audit }, auth, providers: { sandbox }, routing: {} },
     });
     names = namesIn(await scrape(proxy));
     await proxy.stop();

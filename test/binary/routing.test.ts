@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
 import { type FakeUpstream, type Script, startUpstream } from "../harness/fake-upstream.ts";
+import { completion, whole } from "../harness/json-replies.ts";
 import {
   clientKey,
   makeDir,
@@ -20,16 +21,8 @@ beforeAll(async () => {
 });
 afterAll(cleanUp);
 
-const answer =
-  (status: number, body: object): Script =>
-  (wire) =>
-    wire.whole(status, { "content-type": "application/json" }, JSON.stringify(body));
-const good = (text: string): Script =>
-  answer(200, {
-    choices: [{ index: 0, message: { role: "assistant", content: text }, finish_reason: "stop" }],
-    usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
-  });
-const message = answer(200, {
+const good = (text: string): Script => whole(completion(text));
+const message = whole({
   id: "msg_1",
   type: "message",
   role: "assistant",
@@ -82,12 +75,12 @@ describe("fallbacks", () => {
     upstream.on("big", good("from big"));
     const plain = await ask(proxy, "big");
     expect(plain.headers.get("x-cliproxy-model")).toBeNull();
-    upstream.on("big", answer(503, { error: { message: "down" } }));
+    upstream.on("big", whole({ error: { message: "down" } }, 503));
     upstream.on("small", good("from small"));
     const next = await ask(proxy, "big");
     expect([next.status, next.headers.get("x-cliproxy-model")]).toEqual([200, "small"]);
     expect(await next.text()).toContain("from small");
-    upstream.on("small", answer(429, { error: { message: "limit" } }));
+    upstream.on("small", whole({ error: { message: "limit" } }, 429));
     upstream.on("claude-a", message);
     const last = await ask(proxy, "big");
     expect([last.status, last.headers.get("x-cliproxy-model")]).toEqual([200, "claude-a"]);
@@ -101,14 +94,14 @@ describe("fallbacks", () => {
   });
 
   test("a request fault is nobody else's business", async () => {
-    upstream.on("big", answer(400, { error: { message: "bad" } }));
+    upstream.on("big", whole({ error: { message: "bad" } }, 400));
     const before = upstream.received.length;
     expect((await ask(proxy, "big")).status).toBe(400);
     expect(upstream.received.length).toBe(before + 1);
   });
 
   test("only to models that the client's key may use", async () => {
-    upstream.on("big", answer(503, { error: { message: "down" } }));
+    upstream.on("big", whole({ error: { message: "down" } }, 503));
     upstream.on("small", good("from small"));
     const before = upstream.for("small").length;
     const reply = await ask(proxy, "big", { authorization: `Bearer ${limitedKey}` });
@@ -118,7 +111,7 @@ describe("fallbacks", () => {
 
   test("all fail: the last one's words", async () => {
     for (const model of ["big", "small", "claude-a"]) {
-      upstream.on(model, answer(503, { error: { message: `no ${model}` } }));
+      upstream.on(model, whole({ error: { message: `no ${model}` } }, 503));
     }
     const reply = await ask(proxy, "big");
     expect(reply.status).toBe(503);
@@ -138,7 +131,7 @@ test("max_attempts bounds what one request asks", async () => {
       },
     },
   });
-  for (const model of models) upstream.on(model, answer(503, { error: { message: model } }));
+  for (const model of models) upstream.on(model, whole({ error: { message: model } }, 503));
   const before = upstream.received.length;
   const reply = await ask(proxy, "m0");
   expect([reply.status, await reply.text()]).toEqual([503, expect.stringContaining("m2")]);
@@ -164,7 +157,7 @@ test("a session stays with its provider", async () => {
   expect([await served("s"), await served("s"), await served("s")]).toEqual([mine, mine, mine]);
   // The one that served it fails: the other takes over, and keeps it.
   const [failing, script] = mine === "one" ? [upstream, good("one")] : [other, good("two")];
-  failing.on("m", answer(503, { error: { message: "down" } }));
+  failing.on("m", whole({ error: { message: "down" } }, 503));
   const next = await served("s");
   expect(next).not.toBe(mine);
   failing.on("m", script);

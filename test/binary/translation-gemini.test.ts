@@ -3,7 +3,8 @@ import Anthropic from "@anthropic-ai/sdk";
 import { GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 import { cleanUp } from "../harness/cleanup.ts";
-import { type FakeUpstream, type Script, startUpstream } from "../harness/fake-upstream.ts";
+import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
+import { chatChunk as chunk, streamed, whole } from "../harness/json-replies.ts";
 import { clientKey, needBinary, type RunningProxy, startProxy } from "../harness/proxy.ts";
 
 let upstream: FakeUpstream;
@@ -24,18 +25,6 @@ beforeAll(async () => {
   });
 });
 afterAll(cleanUp);
-
-const whole =
-  (body: object): Script =>
-  (wire) =>
-    wire.whole(200, { "content-type": "application/json" }, JSON.stringify(body));
-const streamed =
-  (...texts: readonly string[]): Script =>
-  async (wire) => {
-    await wire.stream({ "content-type": "text/event-stream" });
-    for (const text of texts) await wire.chunk(text);
-    return wire.endChunks();
-  };
 
 const usageMetadata = {
   promptTokenCount: 10,
@@ -155,9 +144,6 @@ describe("a Chat Completions client and a Gemini provider", () => {
     expect(await cut.text()).toContain('"code":"upstream_truncated"');
   });
 });
-
-const chunk = (delta: object, finish_reason: string | null = null): string =>
-  `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
 
 describe("a Gemini client", () => {
   const client = (): GoogleGenAI =>

@@ -6,7 +6,8 @@ import { LLMock } from "@copilotkit/aimock";
 import { GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 import { cleanUp, onCleanup } from "../harness/cleanup.ts";
-import { type FakeUpstream, type Script, startUpstream } from "../harness/fake-upstream.ts";
+import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
+import { chatChunk as chunk, sseEvent as event, streamed, whole } from "../harness/json-replies.ts";
 import {
   clientKey,
   makeDir,
@@ -51,19 +52,6 @@ beforeAll(async () => {
 });
 afterAll(cleanUp);
 
-const json = { "content-type": "application/json" };
-const whole =
-  (body: object): Script =>
-  (wire) =>
-    wire.whole(200, json, JSON.stringify(body));
-const streamed =
-  (...texts: readonly string[]): Script =>
-  async (wire) => {
-    await wire.stream({ "content-type": "text/event-stream" });
-    for (const text of texts) await wire.chunk(text);
-    return wire.endChunks();
-  };
-
 function openai(where: RunningProxy): OpenAI {
   return new OpenAI({ baseURL: `${where.url}/v1`, apiKey: clientKey, maxRetries: 0 });
 }
@@ -86,8 +74,6 @@ const weather = {
 };
 const said = '{"city":"Zürich \\"x\\""}';
 
-const chunk = (delta: object, finish_reason: string | null = null): string =>
-  `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
 const called = (text: string): object => ({
   tool_calls: [{ index: 0, function: { arguments: text } }],
 });
@@ -111,8 +97,6 @@ const chatStream = [
   "data: [DONE]\n\n",
 ];
 
-const event = (type: string, content: object): string =>
-  `event: ${type}\ndata: ${JSON.stringify({ type, ...content })}\n\n`;
 const messageStream = [
   event("message_start", {
     message: { id: "msg_1", content: [], usage: { input_tokens: 3, cache_read_input_tokens: 5 } },

@@ -3,7 +3,8 @@ import Anthropic from "@anthropic-ai/sdk";
 import { LLMock } from "@copilotkit/aimock";
 import OpenAI from "openai";
 import { cleanUp, onCleanup } from "../harness/cleanup.ts";
-import { type FakeUpstream, type Script, startUpstream } from "../harness/fake-upstream.ts";
+import { type FakeUpstream, startUpstream } from "../harness/fake-upstream.ts";
+import { chatChunk as chunk, sseEvent as event, streamed, whole } from "../harness/json-replies.ts";
 import { clientKey, needBinary, type RunningProxy, startProxy } from "../harness/proxy.ts";
 
 let upstream: FakeUpstream;
@@ -30,19 +31,6 @@ beforeAll(async () => {
   mocked = await startProxy({ config: { providers: oneEach(mock.url) } });
 });
 afterAll(cleanUp);
-
-const json = { "content-type": "application/json" };
-const whole =
-  (body: object, status = 200, headers: Record<string, string> = {}): Script =>
-  (wire) =>
-    wire.whole(status, { ...json, ...headers }, JSON.stringify(body));
-const streamed =
-  (...texts: readonly string[]): Script =>
-  async (wire) => {
-    await wire.stream({ "content-type": "text/event-stream" });
-    for (const text of texts) await wire.chunk(text);
-    return wire.endChunks();
-  };
 
 function anthropic(where: RunningProxy): Anthropic {
   return new Anthropic({ baseURL: where.url, apiKey: clientKey, maxRetries: 0, logLevel: "off" });
@@ -81,9 +69,6 @@ const tools = [
   },
 ];
 
-function chunk(delta: object, finish_reason: string | null = null): string {
-  return `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
-}
 const chatStream = [
   chunk({ role: "assistant", content: "Let me " }),
   chunk({ content: "look. 🌤" }),
@@ -274,8 +259,6 @@ const message = {
   stop_reason: "tool_use",
   usage: { input_tokens: 3, cache_read_input_tokens: 5, output_tokens: 7 },
 };
-const event = (type: string, content: object): string =>
-  `event: ${type}\ndata: ${JSON.stringify({ type, ...content })}\n\n`;
 const messageStream = [
   event("message_start", { message: { ...message, content: [], stop_reason: null } }),
   event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }),

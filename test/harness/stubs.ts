@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { store as memory } from "../../plugins/stores/memory.ts";
 import { createFindClient, type FindClient } from "../../src/client-address.ts";
 import type { Dialect, Problem, Provider, StreamReader } from "../../src/contract/plugin.ts";
@@ -316,4 +317,16 @@ export async function hooksOf(
   host: PolicyHost,
 ): Promise<Hooks | undefined> {
   return policy.create(settings, host);
+}
+
+/** Builds the hooks of a policy that a configuration turns on. */
+export function builderOf(policy: {
+  readonly config: { readonly schema: v.GenericSchema };
+}): (config?: object, host?: PolicyHost) => Promise<Hooks> {
+  return async (config = {}, host = createStubHost()) => {
+    const settings = v.parse(policy.config.schema, config);
+    const hooks = await hooksOf(policy as unknown as Policy, settings, host);
+    if (hooks === undefined) throw new Error("not configured");
+    return hooks;
+  };
 }

@@ -1,23 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import * as v from "valibot";
 import { policy } from "../../policies/concurrency/index.ts";
-import type { Attempt, AttemptVerdict, Hooks, Policy } from "../../src/contract/policy.ts";
+import type { Attempt, AttemptVerdict, Hooks } from "../../src/contract/policy.ts";
 import {
+  builderOf,
   createStubHost,
   createStubHouse,
-  hooksOf,
   readGauges,
-  type StubHost,
   startExchange,
 } from "../harness/stubs.ts";
 
-async function hooksFor(config: object, host: StubHost = createStubHost()): Promise<Hooks> {
-  const settings = v.parse(policy.config.schema, config);
-  const hooks = await hooksOf(policy as unknown as Policy, settings, host);
-  if (hooks === undefined) throw new Error("not configured");
-  return hooks;
-}
+const hooksFor = builderOf(policy);
 
 const x = startExchange(createStubHouse());
 const to = (credentialId = "c", provider = "a"): Attempt => ({

@@ -10,23 +10,15 @@ import type {
   Policy,
 } from "../../src/contract/policy.ts";
 import {
+  builderOf,
   createStubHost,
   createStubHouse,
   hooksOf,
   readGauges,
-  type StubHost,
   startExchange,
 } from "../harness/stubs.ts";
 
-async function hooksFor(config: object = {}, host: StubHost = createStubHost()): Promise<Hooks> {
-  const hooks = await hooksOf(
-    policy as unknown as Policy,
-    v.parse(policy.config.schema, config),
-    host,
-  );
-  if (hooks === undefined) throw new Error("not configured");
-  return hooks;
-}
+const hooksFor = builderOf(policy);
 
 const x = startExchange(createStubHouse());
 const to = (model = "m", credentialId = "c", provider = "a"): Attempt => ({

@@ -1,24 +1,17 @@
 import { describe, expect, test } from "bun:test";
-import * as v from "valibot";
 import { policy } from "../../policies/key-limits/index.ts";
-import type { AttemptResult, Hooks, Outcome, Policy } from "../../src/contract/policy.ts";
+import type { AttemptResult, Hooks, Outcome } from "../../src/contract/policy.ts";
 import type { RunningExchange } from "../../src/exchange.ts";
 import {
+  builderOf,
   callOf,
   createStubHost,
   createStubHouse,
-  hooksOf,
   readGauges,
-  type StubHost,
   startExchange,
 } from "../harness/stubs.ts";
 
-async function hooksFor(config: object, host: StubHost = createStubHost()): Promise<Hooks> {
-  const settings = v.parse(policy.config.schema, config);
-  const hooks = await hooksOf(policy as unknown as Policy, settings, host);
-  if (hooks === undefined) throw new Error("not configured");
-  return hooks;
-}
+const hooksFor = builderOf(policy);
 
 /** An exchange of a key that may cost 100 tokens. */
 function exchange(keyId = "k"): RunningExchange {

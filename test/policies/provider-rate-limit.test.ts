@@ -2,23 +2,17 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import * as v from "valibot";
 import { policy } from "../../policies/provider-rate-limit.ts";
-import type { Attempt, AttemptResult, Hooks, Policy } from "../../src/contract/policy.ts";
+import type { Attempt, AttemptResult, Hooks } from "../../src/contract/policy.ts";
 import {
+  builderOf,
   callOf,
   createStubHost,
   createStubHouse,
-  hooksOf,
   readGauges,
-  type StubHost,
   startExchange,
 } from "../harness/stubs.ts";
 
-async function hooksFor(config: object, host: StubHost = createStubHost()): Promise<Hooks> {
-  const settings = v.parse(policy.config.schema, config);
-  const hooks = await hooksOf(policy as unknown as Policy, settings, host);
-  if (hooks === undefined) throw new Error("not configured");
-  return hooks;
-}
+const hooksFor = builderOf(policy);
 
 /** An exchange whose input is estimated at 10 tokens, of 100 that may come back. */
 function exchange(inputTokens = 10, maxTokens: number | undefined = 90) {

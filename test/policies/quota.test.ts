@@ -1,24 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
 import { policy } from "../../policies/quota.ts";
-import type { Attempt, AttemptResult, Hooks, Policy } from "../../src/contract/policy.ts";
+import type { Attempt, AttemptResult, Hooks } from "../../src/contract/policy.ts";
 import type { Store } from "../../src/contract/store.ts";
 import {
+  builderOf,
   callOf,
   createStubHost,
   createStubHouse,
-  hooksOf,
   readGauges,
   type StubHost,
   startExchange,
 } from "../harness/stubs.ts";
 
-async function hooksFor(config: object, host: StubHost = createStubHost()): Promise<Hooks> {
-  const settings = v.parse(policy.config.schema, config);
-  const hooks = await hooksOf(policy as unknown as Policy, settings, host);
-  if (hooks === undefined) throw new Error("not configured");
-  return hooks;
-}
+const hooksFor = builderOf(policy);
 
 /** An exchange that may cost 100 tokens. */
 function exchange(maxTokens = 90) {
