@@ -7,7 +7,7 @@ import { createLogLines } from "../harness/stubs.ts";
 
 const described = {
   ...{ summary: "does", stage: "guard", onFault: "closed", hasConfig: false },
-  ...{ surfaces: "all", streams: true, admin: false },
+  ...{ surfaces: "all", streams: true, admin: false, texts: false },
 };
 
 /** A thread whose other end is the test. */
@@ -16,7 +16,7 @@ class FakeThread implements Thread {
   onEnd: (reason: string) => void = () => {};
   readonly told: ToThread[] = [];
   killed = false;
-  mark = new Int32Array(1);
+  mark: Int32Array = new Int32Array(1);
   loads = true;
 
   post(message: ToThread): void {
