@@ -256,10 +256,18 @@ export class Keeper {
     return this.#starting;
   }
 
+  #refuseAll(error: Error): void {
+    for (const id of [...this.#asked.keys()]) this.#settle(id)?.reject(error);
+  }
+
   async #startAnew(): Promise<void> {
     const { clock, name } = this.#parts;
+    if (clock.mono() < this.#resumeAtMs) {
+      // No try, so no failure: else whoever asks often puts the next try off for ever.
+      this.#refuseAll(new ScriptFault(`policy ${name} can't be started`));
+      return;
+    }
     try {
-      if (clock.mono() < this.#resumeAtMs) throw new ScriptFault(`policy ${name} can't be started`);
       await this.load();
       if (this.#facts === undefined) return;
       await this.create(this.#settings, this.#facts, this.#tell);
@@ -268,7 +276,7 @@ export class Keeper {
       this.#failures += 1;
       if (this.#failures >= startsInARow) this.#resumeAtMs = clock.mono() + pauseMs;
       this.#thread?.kill();
-      for (const asked of [...this.#asked.values()]) this.#settle(asked.id)?.reject(error as Error);
+      this.#refuseAll(error as Error);
       return;
     }
     for (const asked of [...this.#asked.values()]) {

@@ -46,8 +46,8 @@ export class Watchdog {
   /** Something was asked. */
   wake(): void {
     if (this.#timer !== undefined) return;
-    this.#silentSinceMs = this.#parts.clock.mono();
-    this.#rssBefore = 0;
+    // Whatever is known is of another thread, or of another time.
+    this.heard();
     this.#timer = setInterval(() => this.tick(), tickMs);
   }
 
