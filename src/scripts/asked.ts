@@ -3,7 +3,8 @@ import type { ScriptHook } from "./messages.ts";
 /** A hook that was asked of a thread and has not answered. */
 export interface Asked {
   readonly id: number;
-  readonly hook: ScriptHook;
+  /** `dispose` is asked once, at the end. */
+  readonly hook: ScriptHook | "dispose";
   readonly args: readonly unknown[];
   resolve(verdict: unknown): void;
   reject(error: Error): void;

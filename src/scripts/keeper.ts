@@ -135,11 +135,24 @@ export class Keeper {
       asked.reject(new ScriptFault(`policy ${this.#parts.name} has ended`));
     }
     this.#asked.clear();
-    if (this.#ready) await this.#await({ t: "dispose" }).catch(() => undefined);
+    if (this.#ready) await this.#sayGoodbye();
+    this.#watchdog.stop();
     this.#thread?.kill();
   }
 
+  /** Under guard: what runs away in a hook that nobody waits for would go on until the deadline. */
+  async #sayGoodbye(): Promise<void> {
+    const atMs = this.#parts.clock.mono();
+    const none = (): void => {};
+    const goodbye = { id: 0, hook: "dispose", args: [], resolve: none, reject: none } as const;
+    this.#asked.set(goodbye.id, { ...goodbye, atMs, repeats: 0 });
+    this.#watchdog.wake();
+    await this.#await({ t: "dispose" }).catch(() => undefined);
+    this.#asked.clear();
+  }
+
   #send({ id, hook, args }: Asked): void {
+    if (hook === "dispose") return;
     try {
       this.#post({ t: "hook", id, hook, args });
     } catch (error) {

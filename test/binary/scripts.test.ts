@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { cleanUp } from "../harness/cleanup.ts";
 import { makeDir, needBinary, type RunningProxy, runBinary, startProxy } from "../harness/proxy.ts";
@@ -211,6 +211,29 @@ describe("faults", () => {
     },
     longMs,
   );
+});
+
+test("a hook that nobody waits for and that runs away is ended at the end, too", async () => {
+  const hog = "finish() { const held = []; for (;;) held.push(new Array(1e5).fill(held.length)); }";
+  const proxy = await start({ "hog.ts": policyOf(hog) });
+  const peakMib = (): number => {
+    const [, kib = "0"] =
+      /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${proxy.pid}/status`, "utf8")) ?? [];
+    return Number(kib) / 1024;
+  };
+  expect(await codeOf(await ask(proxy))).toBe("ok");
+  let peak = peakMib();
+  const watching = setInterval(() => {
+    try {
+      peak = peakMib();
+    } catch {
+      clearInterval(watching);
+    }
+  }, 20);
+  expect(await proxy.stop()).toBe(0);
+  clearInterval(watching);
+  // Its limit is 128 MiB, beside some 80 of the proxy itself; unwatched it takes gigabytes.
+  expect(peak).toBeLessThan(1024);
 });
 
 const good = policyOf('request: () => "pass"');
