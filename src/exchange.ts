@@ -228,7 +228,7 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
   }
 
   /** Ends the admitted attempt, if one runs: exactly once for each. */
-  endAttempt(end: AttemptEnd): void {
+  endAttempt({ kind, status, usage, bytes, cause, askedWaitMs }: AttemptEnd): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     this.#attempt = undefined;
@@ -238,7 +238,10 @@ export class RunningExchange implements Exchange, CalledRoute, Stoppable {
       this.#firstByteMs === undefined
         ? undefined
         : this.startedAtMs + this.#firstByteMs - startedMs;
-    this.route.pipeline.attemptEnd(this, attempt, { ...end, durationMs, firstByteMs });
+    // Not by a spread: this is made for every attempt.
+    const told = { kind, status, usage, bytes, durationMs, firstByteMs, askedWaitMs };
+    const result: AttemptResult = cause === undefined ? told : { ...told, cause };
+    this.route.pipeline.attemptEnd(this, attempt, result);
   }
 
   /** All has been told; nothing more will be asked of it. */

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { store as sqlite } from "../../plugins/stores/sqlite/index.ts";
+import { partRows } from "../../plugins/stores/sqlite/journal.ts";
 import type { OpenDatabase, OpenStore } from "../../src/contract/store.ts";
 import { bunRuntime } from "../../src/runtime/bun.ts";
 import { nodeDatabase } from "../../src/runtime/node-database.ts";
@@ -63,6 +64,27 @@ const nextDay = { startMs: day.endMs, endMs: Date.UTC(2026, 0, 3) };
 const quota = { key: "daily/p", limit: 1000 };
 
 describe("a restart", () => {
+  test("brings back all of more rows than are read at a time, whatever their keys hold", async () => {
+    const path = join(makeDir(), "c.db");
+    const first = open(path).all;
+    const keys = Array.from({ length: partRows * 2 + 3 }, (_, i) => `k${i} é"'%_\u{1f98a}`);
+    for (const space of ["one", "two"]) {
+      const store = first.namespace(space);
+      for (const key of keys) await store.put(key, `${space} ${key}`);
+      for (const key of keys) await store.add(`c ${key}`, { n: 1 });
+    }
+    await first.close();
+    const again = open(path).all;
+    for (const space of ["one", "two"]) {
+      const store = again.namespace(space);
+      expect((await store.list("k")).length).toBe(keys.length);
+      expect((await store.read("c ")).length).toBe(keys.length);
+      for (const key of [keys[0], keys[partRows], keys.at(-1)]) {
+        expect(await store.get(key ?? "")).toBe(`${space} ${key}`);
+      }
+    }
+  });
+
   test("brings back quotas, rows and values, and forgets buckets", async () => {
     const path = join(makeDir(), "c.db");
     const bucket = { key: "b", capacity: 1, perSecond: 0.001 };

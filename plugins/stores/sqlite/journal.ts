@@ -17,6 +17,9 @@ interface Statements {
   readonly dropItem: Statement;
 }
 
+/** Most rows that are read at a time. */
+export const partRows = 4096;
+
 /** Writes what has changed in memory, and reads it back at start. */
 export class Journal {
   readonly #db: Database;
@@ -59,14 +62,31 @@ export class Journal {
       }
       this.#db.exec("DELETE FROM holds");
     });
-    for (const row of rows<CountsRow>("SELECT * FROM counts")) {
+    for (const row of this.#inParts<CountsRow>("counts")) {
       const counts = JSON.parse(row.counts) as CountRow;
       stateOf(row.space).rows.restore(row.key, counts, row.expires_ms ?? undefined);
     }
-    for (const row of rows<ItemRow>("SELECT * FROM items")) {
+    for (const row of this.#inParts<ItemRow>("items")) {
       stateOf(row.space).values.restore(row.key, row.value, row.expires_ms ?? undefined);
     }
     return charged;
+  }
+
+  /** All rows of a table, read a part at a time: a million at once would take a gigabyte. */
+  *#inParts<T extends { readonly space: string; readonly key: string }>(
+    table: "counts" | "items",
+  ): Iterable<T> {
+    const behind = this.#db.prepare(
+      `SELECT * FROM ${table} WHERE (space, key) > (?, ?) ORDER BY space, key LIMIT ${partRows}`,
+    );
+    let [space, key] = ["", ""];
+    for (;;) {
+      const part = behind.all(space, key) as T[];
+      yield* part;
+      const last = part.at(-1);
+      if (last === undefined || part.length < partRows) return;
+      ({ space, key } = last);
+    }
   }
 
   /**
