@@ -64,7 +64,7 @@ async function list(proxy: RunningProxy): Promise<readonly Shown[]> {
 const lastOf = (auths: readonly Shown[], id: string): string | undefined =>
   auths.find((one) => one.id === id)?.last4;
 
-test("30 rounds of SIGKILL during the management API's write lose nothing", async () => {
+test.concurrent("30 rounds of SIGKILL during the management API's write lose nothing", async () => {
   const dir = join(makeDir(), "auths");
   let proxy = await start(dir);
   expect((await add(proxy, "old", 0)).status).toBe(201);
@@ -93,7 +93,7 @@ test("30 rounds of SIGKILL during the management API's write lose nothing", asyn
   await proxy.stop();
 }, 120_000);
 
-test("two proxies that share the directory lose nothing, and both have all at once", async () => {
+test.concurrent("two proxies that share the directory lose nothing, and both have all at once", async () => {
   const one = await start();
   const two = await start(one.authDir);
   const ids = Array.from({ length: 24 }, (_, i) => `c${i}`);
@@ -115,7 +115,7 @@ test("two proxies that share the directory lose nothing, and both have all at on
   await Promise.all([one.stop(), two.stop()]);
 }, 30_000);
 
-test("a writer gives up after 15 s of another's lock, says whose, and serves meanwhile", async () => {
+test.concurrent("a writer gives up after 15 s of another's lock, says whose, and serves meanwhile", async () => {
   const proxy = await start();
   expect((await add(proxy, "old", 0)).status).toBe(201);
   const lock = join(proxy.authDir, ".lock");
