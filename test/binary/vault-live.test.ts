@@ -64,7 +64,7 @@ async function list(proxy: RunningProxy): Promise<readonly Shown[]> {
 const lastOf = (auths: readonly Shown[], id: string): string | undefined =>
   auths.find((one) => one.id === id)?.last4;
 
-/** When the process is killed: before the request is sent, as soon as it is answered, or after ms. */
+/** When the process is killed: before the request is sent, when it is answered, or after ms. */
 const moments = ["unsent", "answered", 1, 2, 3, 4, 6, 9, 30, 60] as const;
 
 test.concurrent("30 rounds of SIGKILL during the management API's write lose nothing", async () => {
